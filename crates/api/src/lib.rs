@@ -1,0 +1,1 @@
+//! The MicroAppRollout custom resource: types, schema, labels, condition reasons.

@@ -1,0 +1,1 @@
+//! kubectl microapp: status, why, commands, replay.

@@ -1,0 +1,1 @@
+//! What to do next: fold counts into evidence, decide on at most one write.

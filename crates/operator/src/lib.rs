@@ -1,0 +1,1 @@
+//! The shell around the core: observe, apply, report, lease, health, metrics.

@@ -1,0 +1,1 @@
+//! Pure numbers of the gates: e-processes, batch means, planning.

@@ -1,0 +1,1 @@
+//! From Prometheus to integer counts: presets, selectors, decoding, deltas.
