@@ -1,0 +1,114 @@
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{ErrorRate, Hallucination, Latency, OnInconclusive, TelemetryPreset, TokenCost};
+
+/// All that an attempt was begun with. Editing the spec in mid-rollout changes none of it.
+///
+/// Fractions are decimal strings, so that the same attempt reads the same numbers whoever decodes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PinnedPlan {
+    /// The steps; the last is the bake.
+    pub steps: Vec<PinnedStep>,
+    /// Index of the step that the ramp begins with; above 0 where low traffic makes it skip steps.
+    #[serde(default)]
+    pub first_step: i32,
+    /// The gates that block, as resolved.
+    #[serde(default)]
+    pub gates: Vec<PinnedGate>,
+    /// Chance of a false rollback per attempt, over all gates, as a fraction (`0.01`).
+    pub alpha: String,
+    /// Chance of a false pass per gate and step, as a fraction (`0.05`).
+    pub beta: String,
+    /// Tolerance: the extra share of bad responses at full traffic that the ramp must exclude, as a fraction (`0.005`).
+    pub epsilon: String,
+    /// Digest of the price table, where a gate counts money.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price_digest: Option<String>,
+    /// How long a step may take until `onInconclusive` acts, in seconds.
+    pub max_step_seconds: i64,
+    /// What happens then.
+    #[serde(default)]
+    pub on_inconclusive: OnInconclusive,
+    /// `spec.replicas` at Begin: the smallest basis of sizes during the attempt.
+    #[serde(default)]
+    pub replicas: i32,
+    /// Length of an evidence window in milliseconds: the scrape interval as measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval_millis: Option<i64>,
+}
+
+/// One step of a pinned plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PinnedStep {
+    /// Share of the traffic, such as `0.5%`.
+    pub weight: String,
+    /// How long it lasts at least, in seconds.
+    pub dwell_seconds: i64,
+}
+
+/// One gate of a pinned plan: the gate as listed, its source, and what stable did before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PinnedGate {
+    /// Its name.
+    pub name: String,
+    /// Failed responses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_rate: Option<ErrorRate>,
+    /// Slow responses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
+    /// Money for tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_cost: Option<TokenCost>,
+    /// Verdicts of a judge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hallucination: Option<Hallucination>,
+    /// Where its numbers come from.
+    #[serde(default)]
+    pub telemetry: TelemetryPreset,
+    /// What the stable revision did before the attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<PinnedBaseline>,
+}
+
+/// What the stable revision did before an attempt, for one gate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PinnedBaseline {
+    /// Counts: `[bad, total]`, for latency between two bounds `[bad above, bad below, total]`, for a mean
+    /// `[requests]`, for a judge `[bad, good, void, started]`.
+    pub counts: Vec<i64>,
+    /// Sum of a mean, as an integer in its smallest unit (pico-USD, tokens).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sum: Option<String>,
+    /// Length of the time that was counted, in seconds.
+    pub seconds: i64,
+    /// Overdispersion φ ≥ 1, as a decimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phi: Option<String>,
+}
+
+impl PinnedGate {
+    /// The gate as the spec would list it.
+    pub fn as_gate(&self) -> super::Gate {
+        super::Gate {
+            name: self.name.clone(),
+            error_rate: self.error_rate.clone(),
+            latency: self.latency.clone(),
+            token_cost: self.token_cost.clone(),
+            hallucination: self.hallucination.clone(),
+            telemetry: Some(self.telemetry),
+        }
+    }
+}
+
+impl From<&super::Gate> for PinnedGate {
+    fn from(gate: &super::Gate) -> Self {
+        let super::Gate { name, error_rate, latency, token_cost, hallucination, telemetry } = gate.clone();
+        let telemetry = telemetry.unwrap_or_default();
+        Self { name, error_rate, latency, token_cost, hallucination, telemetry, baseline: None }
+    }
+}
