@@ -300,8 +300,26 @@ impl RateGate {
 
     /// Appends the gate's bytes.
     pub fn save(&self, out: &mut Vec<u8>) {
-        let Self { config, baseline, p_before, slo, floor, any, rel1, rel15, rel3, .. } = self;
-        let Self { pairing, guard, pending, pass_n, pass_x, hot_fix, better, step, attempt, .. } = self;
+        let Self {
+            config,
+            baseline,
+            p_before,
+            slo,
+            floor,
+            any,
+            rel1,
+            rel15,
+            rel3,
+            pairing,
+            guard,
+            pending,
+            pass_n,
+            pass_x,
+            hot_fix,
+            better,
+            step,
+            attempt,
+        } = self;
         let out = &mut Writer(out);
         out.u8(RATE_V1);
         config.save(out);
