@@ -19,7 +19,8 @@ pub struct Gate {
     /// Answers that a judge calls made up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hallucination: Option<Hallucination>,
-    /// Where this gate's numbers come from, instead of `spec.telemetry`. Verdicts of judges always come from `evals`.
+    /// Where this gate's numbers come from, instead of `spec.telemetry`. Verdicts of judges always come from `evals`,
+    /// tokens from `otel-genai`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub telemetry: Option<TelemetryPreset>,
 }
@@ -51,9 +52,16 @@ impl Gate {
         kinds.next().filter(|_| kinds.next().is_none())
     }
 
-    /// Where its numbers come from, given the rollout's telemetry.
+    /// Where its numbers come from, given the rollout's telemetry: verdicts of judges always from `evals`, tokens from
+    /// the only preset that counts them, everything else as the gate or else the rollout says.
     pub fn source(&self, rollout: &Telemetry) -> TelemetryPreset {
-        if self.hallucination.is_some() { TelemetryPreset::Evals } else { self.telemetry.unwrap_or(rollout.preset) }
+        if self.hallucination.is_some() {
+            TelemetryPreset::Evals
+        } else if self.token_cost.is_some() {
+            TelemetryPreset::OtelGenai
+        } else {
+            self.telemetry.unwrap_or(rollout.preset)
+        }
     }
 
     /// The four gates of a rollout that lists none: errors at most 1 %, 95 % of responses within 2.56 s (a bound of the

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ErrorRate, Hallucination, Latency, OnInconclusive, TelemetryPreset, TokenCost};
+use super::{ErrorRate, Gate, Hallucination, Latency, OnInconclusive, TelemetryPreset, TokenCost};
 
 /// All that an attempt was begun with. Editing the spec in mid-rollout changes none of it.
 ///
@@ -70,6 +70,9 @@ pub struct PinnedGate {
     /// Where its numbers come from.
     #[serde(default)]
     pub telemetry: TelemetryPreset,
+    /// It came from the preset, not from the spec: without data for the stable revision it is not watched.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub defaulted: bool,
     /// What the stable revision did before the attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<PinnedBaseline>,
@@ -93,8 +96,8 @@ pub struct PinnedBaseline {
 
 impl PinnedGate {
     /// The gate as the spec would list it.
-    pub fn as_gate(&self) -> super::Gate {
-        super::Gate {
+    pub fn as_gate(&self) -> Gate {
+        Gate {
             name: self.name.clone(),
             error_rate: self.error_rate.clone(),
             latency: self.latency.clone(),
@@ -102,13 +105,5 @@ impl PinnedGate {
             hallucination: self.hallucination.clone(),
             telemetry: Some(self.telemetry),
         }
-    }
-}
-
-impl From<&super::Gate> for PinnedGate {
-    fn from(gate: &super::Gate) -> Self {
-        let super::Gate { name, error_rate, latency, token_cost, hallucination, telemetry } = gate.clone();
-        let telemetry = telemetry.unwrap_or_default();
-        Self { name, error_rate, latency, token_cost, hallucination, telemetry, baseline: None }
     }
 }

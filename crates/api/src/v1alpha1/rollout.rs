@@ -1,3 +1,6 @@
+// The derive takes one `printcolumn(…)` per column, each with its own `type_`.
+#![allow(clippy::duplicated_attributes)]
+
 use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::ValueError;
-use super::decimal::scaled;
+use super::decimal::{scaled, unscaled};
 
 /// A duration as Gateway API writes it (GEP-2257): one to four parts of one to five digits and `h`, `m`, `s` or `ms`.
 ///
@@ -53,9 +53,18 @@ pub fn format_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
     let parts =
         [(millis / 3_600_000, "h"), (millis / 60_000 % 60, "m"), (millis / 1_000 % 60, "s"), (millis % 1_000, "ms")];
-    let text: String =
-        parts.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect();
+    let mut text = String::new();
+    for (count, unit) in parts.into_iter().filter(|(count, _)| *count > 0) {
+        text.push_str(&count.to_string());
+        text.push_str(unit);
+    }
     if text.is_empty() { "0s".to_owned() } else { text }
+}
+
+/// A latency bound as [`latency_bound`] reads it back, exact to the nanosecond: `2.56s`, `0.0005s`.
+pub fn format_latency_bound(bound: Duration) -> String {
+    let nanos = i128::try_from(bound.as_nanos()).unwrap_or(i128::MAX);
+    format!("{}s", unscaled(nanos, 9))
 }
 
 #[cfg(test)]
@@ -82,6 +91,8 @@ mod tests {
     fn a_latency_bound_may_have_decimals_and_is_above_zero() {
         assert_eq!(latency_bound("2.56s").unwrap(), Duration::from_millis(2_560));
         assert_eq!(latency_bound("0.5ms").unwrap(), Duration::from_micros(500));
+        assert_eq!(format_latency_bound(Duration::from_micros(500)), "0.0005s");
+        assert_eq!(format_latency_bound(Duration::from_millis(2_560)), "2.56s");
         assert_eq!(latency_bound("800ms").unwrap(), Duration::from_millis(800));
         for text in ["0s", "0.0s", "2.56", ".5s", "1..5s", "2,56s"] {
             assert!(latency_bound(text).unwrap_err().to_string().contains("2.56s"), "{text:?}");

@@ -8,7 +8,7 @@ mod quantile;
 mod tolerance;
 mod weight;
 
-pub use duration::{duration, format_duration, latency_bound};
+pub use duration::{duration, format_duration, format_latency_bound, latency_bound};
 pub use money::PicoUsd;
 pub use percent::Percent;
 pub use quantile::Quantile;
