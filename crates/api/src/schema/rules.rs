@@ -10,12 +10,12 @@ use super::walk::at;
 /// A rule at a path of the schema.
 pub(super) struct Rule {
     path: &'static str,
-    rule: &'static str,
+    cel: &'static str,
     message: &'static str,
 }
 
-const fn rule(path: &'static str, rule: &'static str, message: &'static str) -> Rule {
-    Rule { path, rule, message }
+const fn rule(path: &'static str, cel: &'static str, message: &'static str) -> Rule {
+    Rule { path, cel, message }
 }
 
 /// As Gateway API writes durations (GEP-2257).
@@ -59,7 +59,8 @@ pub(super) const RULES: &[Rule] = &[
     rule(
         "spec",
         "!has(self.template.spec) || self.template.spec.containers.exists(c, has(c.ports) && \
-         c.ports.exists(p, p.containerPort == self.traffic.port && p.protocol == 'TCP'))",
+         c.ports.exists(p, p.containerPort == self.traffic.port && (!has(p.protocol) || \
+         p.protocol == 'TCP')))",
         "no container of the template has the TCP port of traffic.port: add it to containers[].ports, or correct \
          traffic.port",
     ),
@@ -211,13 +212,13 @@ pub(super) const RULES: &[Rule] = &[
 ];
 
 pub(super) fn apply(schema: &mut Value) {
-    for Rule { path, rule, message } in RULES {
+    for Rule { path, cel, message } in RULES {
         let node = at(schema, path);
         if node.get("x-kubernetes-validations").is_none() {
             node["x-kubernetes-validations"] = json!([]);
         }
         if let Some(rules) = node["x-kubernetes-validations"].as_array_mut() {
-            rules.push(json!({"rule": rule, "message": message}));
+            rules.push(json!({"rule": cel, "message": message}));
         }
     }
 }

@@ -2,18 +2,18 @@
 
 use serde_json::{Map, Value, json};
 
-use super::walk::{at, each, set};
+use super::walk::{each, set};
 
-/// Lists that Kubernetes merges by key. A key must be required or have a default.
+/// Lists that Kubernetes merges by key. A key must be required or have a default, and a default inside a list makes the
+/// file in Git differ from the stored object for ever (Argo CD: OutOfSync; kubectl: "configured"). So `ports`, whose
+/// `protocol` would need one, stays whole.
 const KEYED: &[(&str, &[&str])] = &[
     ("spec.containers", &["name"]),
     ("spec.containers[].env", &["name"]),
-    ("spec.containers[].ports", &["containerPort", "protocol"]),
     ("spec.containers[].volumeMounts", &["mountPath"]),
     ("spec.containers[].volumeDevices", &["devicePath"]),
     ("spec.initContainers", &["name"]),
     ("spec.initContainers[].env", &["name"]),
-    ("spec.initContainers[].ports", &["containerPort", "protocol"]),
     ("spec.initContainers[].volumeMounts", &["mountPath"]),
     ("spec.initContainers[].volumeDevices", &["devicePath"]),
     ("spec.hostAliases", &["ip"]),
@@ -72,9 +72,7 @@ pub(super) fn fit(template: &mut Value) {
         set(template, list, "x-kubernetes-list-map-keys", json!(keys));
     }
     for list in ["spec.containers", "spec.initContainers"] {
-        set(template, &format!("{list}[].ports[].protocol"), "default", json!("TCP"));
-        let required = at(template, &format!("{list}[]"));
-        required["required"] = json!(["name", "image"]);
+        set(template, &format!("{list}[]"), "required", json!(["name", "image"]));
     }
     for (path, keyword, bound) in BOUNDS {
         set(template, path, keyword, json!(bound));
