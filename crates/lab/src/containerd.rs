@@ -1,0 +1,109 @@
+//! The lab's own containerd, through `ctr`.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::command::run;
+use crate::config::REGISTRY;
+use crate::error::{Doing, Result};
+use crate::image::{self, Image};
+use crate::{Paths, netns};
+
+/// The containerd namespace in which the kubelet looks.
+const KUBERNETES: &str = "k8s.io";
+/// The one in which images are pushed from: an image there is not on the node, so that pods pull it as in life.
+const STAGING: &str = "staging";
+
+fn ctr(paths: &Paths, namespace: &str) -> Command {
+    // Inside, because it is `ctr` itself that talks to the registry.
+    let mut ctr = netns::command("ctr");
+    ctr.arg("--address").arg(paths.containerd_socket()).args(["--namespace", namespace]);
+    ctr
+}
+
+/// Whether containerd answers.
+pub(crate) fn answers(paths: &Paths) -> bool {
+    paths.containerd_socket().exists() && run(ctr(paths, KUBERNETES).args(["--timeout", "2s", "version"])).is_ok()
+}
+
+/// Imports an archive as it is; returns what `ctr` said.
+pub(crate) fn load(paths: &Paths, archive: &Path) -> Result<String> {
+    run(ctr(paths, KUBERNETES).args(["images", "import", "--digests"]).arg(archive))
+}
+
+/// Imports an image under its tag and its digest and returns `name@sha256:…`.
+pub(crate) fn import(paths: &Paths, reference: &str, image: &Image) -> Result<String> {
+    put(paths, KUBERNETES, reference, image)?;
+    let pinned = pinned(reference, image)?;
+    // The kubelet accepts a reference by digest only if that very reference is known.
+    run(ctr(paths, KUBERNETES).args(["images", "tag", "--force", reference, &pinned]))?;
+    Ok(pinned)
+}
+
+/// Pushes an image to the lab's registry and returns `10.90.0.10:5000/name@sha256:…`.
+pub(crate) fn push(paths: &Paths, reference: &str, image: &Image) -> Result<String> {
+    put(paths, STAGING, reference, image)?;
+    run(ctr(paths, STAGING).args(["images", "push", "--plain-http", reference]))?;
+    run(ctr(paths, STAGING).args(["images", "rm", reference]))?;
+    pinned(reference, image)
+}
+
+/// The reference in the lab's registry.
+pub(crate) fn in_registry(reference: &str) -> String {
+    let prefix = format!("{REGISTRY}/");
+    if reference.starts_with(&prefix) { reference.to_owned() } else { prefix + reference }
+}
+
+fn pinned(reference: &str, image: &Image) -> Result<String> {
+    let (name, _) = image::split_reference(reference)?;
+    Ok(format!("{name}@{}", image.digest))
+}
+
+fn put(paths: &Paths, namespace: &str, reference: &str, image: &Image) -> Result<()> {
+    let file = paths.join(format!("run/image-{}.tar", std::process::id()));
+    fs::write(&file, &image.archive).doing(|| format!("write {}", file.display()))?;
+    let imported = run(ctr(paths, namespace).args(["images", "import"]).arg(&file));
+    let _ = fs::remove_file(&file);
+    imported.map(drop).map_err(|error| {
+        eprintln!("lab: {reference} could not be imported");
+        error
+    })
+}
+
+/// Ends every container and forgets it, so that runc, the shims and the mounts are cleaned up by those who made them.
+pub(crate) fn remove_tasks(paths: &Paths) {
+    let list = |what: &str| {
+        let ids = run(ctr(paths, KUBERNETES).args(["--timeout", "5s", what, "ls", "--quiet"])).unwrap_or_default();
+        ids.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    for (what, verb) in [("tasks", vec!["rm", "--force"]), ("containers", vec!["rm"])] {
+        let ids = list(what);
+        if !ids.is_empty() {
+            let ids: Vec<&OsStr> = ids.iter().map(OsStr::new).collect();
+            // What cannot be removed in this way is killed and unmounted afterwards.
+            let _ = run(ctr(paths, KUBERNETES).args(["--timeout", "20s", what]).args(&verb).args(ids));
+        }
+    }
+}
+
+/// The ids of the containers that containerd has a state folder for.
+pub(crate) fn container_ids(paths: &Paths) -> Vec<String> {
+    fs::read_dir(paths.join("ctd/state/io.containerd.runtime.v2.task/k8s.io"))
+        .into_iter()
+        .flatten()
+        .filter_map(|e| e.ok()?.file_name().into_string().ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_is_put_into_the_registry_once() {
+        assert_eq!(in_registry("app:1"), "10.90.0.10:5000/app:1");
+        assert_eq!(in_registry("10.90.0.10:5000/app:1"), "10.90.0.10:5000/app:1");
+    }
+}
