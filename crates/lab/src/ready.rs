@@ -42,7 +42,7 @@ pub(crate) fn wait_for(
 
 /// Whether a part answers its health check now.
 pub(crate) fn is_ready(paths: &Paths, part: Part) -> bool {
-    let ok = |address: &str, path: &str| netns::http("GET", address, path).is_some_and(|(code, _)| code == 200);
+    let ok = |address: &str, path: &str| netns::http("GET", address, path) == Some(200);
     match part {
         Part::Etcd => ok("127.0.0.1:2379", "/health"),
         // Asking costs a start of kubectl, so first look whether anybody listens.

@@ -201,7 +201,7 @@ pub(crate) fn scrape(paths: &Paths, interval: &str) -> Result<()> {
     let options = paths.options().ok_or(Error::NotRunning)?.scrape(interval);
     config::write_prometheus(paths, &options)?;
     match netns::http("POST", "10.90.0.10:9090", "/-/reload") {
-        Some((200, _)) => paths.save(&options),
+        Some(200) => paths.save(&options),
         answer => {
             let problem = format!("did not reload its configuration: {answer:?}");
             let log = paths.log(Part::Prometheus);
