@@ -1,0 +1,191 @@
+//! What telemetry hands over: integer deltas of complete windows, and what stable did before.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Why a gate, or a whole window, says nothing. It never raises and never rolls back by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Unknown {
+    /// The evidence is under both thresholds.
+    Undecided,
+    /// Stable itself is worse than its guard: an incident of the environment.
+    Guarded,
+    /// The gate, or one of its two sides, was not in the answer.
+    NoData,
+    /// No sample newer than three scrape intervals.
+    Stale,
+    /// More bad ones than requests.
+    Inconsistent,
+    /// A counter fell although its target did not restart.
+    NonMonotone,
+    /// A new series was born with more than ten times its target's total of the window.
+    ImplausibleBirth,
+    /// NaN or infinity where a count is meant.
+    NotANumber,
+    /// Several series where one is meant.
+    Ambiguous,
+    /// Prometheus warned that its answer is partial.
+    Partial,
+    /// A sample's time differs from the clock by more than 30 s.
+    ClockSkew,
+    /// The bucket bounds of the histogram changed.
+    SchemaChanged,
+    /// The needed bucket bound does not exist.
+    MissingBucket,
+    /// The model has no price in the table.
+    UnknownModel,
+    /// The comparison is void: another evaluator or another model than the pinned one.
+    Void,
+    /// Prometheus did not answer.
+    Unreachable,
+}
+
+impl Unknown {
+    /// The word in status, metrics and replay answers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Undecided => "Undecided",
+            Self::Guarded => "Guarded",
+            Self::NoData => "NoData",
+            Self::Stale => "Stale",
+            Self::Inconsistent => "Inconsistent",
+            Self::NonMonotone => "NonMonotone",
+            Self::ImplausibleBirth => "ImplausibleBirth",
+            Self::NotANumber => "NotANumber",
+            Self::Ambiguous => "Ambiguous",
+            Self::Partial => "Partial",
+            Self::ClockSkew => "ClockSkew",
+            Self::SchemaChanged => "SchemaChanged",
+            Self::MissingBucket => "MissingBucket",
+            Self::UnknownModel => "UnknownModel",
+            Self::Void => "Void",
+            Self::Unreachable => "Unreachable",
+        }
+    }
+}
+
+/// One side (canary or stable) of one gate in one window: integer deltas of raw counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", untagged)]
+pub enum Side {
+    /// Requests and bad ones among them. `above` counts for Fail, `below` for Pass: they differ only where a latency
+    /// threshold lies between two bucket bounds (slower than the upper, slower than the lower).
+    Count { above: u64, below: u64, total: u64 },
+    /// Number of requests and the sum of what each cost: pico-USD or tokens.
+    Mean { n: u64, sum: i128 },
+    /// Verdicts that arrive late: failed, passed, void (abstained or in error), and evaluations started.
+    Late { bad: u64, good: u64, void: u64, started: u64 },
+}
+
+impl Side {
+    /// A plain count: `bad` of `total`.
+    pub const fn count(bad: u64, total: u64) -> Self {
+        Self::Count { above: bad, below: bad, total }
+    }
+
+    /// Does it contradict itself (more bad ones than requests)? Never clamped away.
+    pub const fn is_inconsistent(self) -> bool {
+        match self {
+            Self::Count { above, below, total } => below > total || above > below,
+            Self::Mean { .. } | Self::Late { .. } => false,
+        }
+    }
+}
+
+/// Both sides of one gate in one window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sides {
+    /// The new revision.
+    pub canary: Option<Side>,
+    /// The pinned stable revision.
+    pub stable: Option<Side>,
+    /// Stable's windows before and after this one, where its targets are scraped at other moments (30-gates §1).
+    #[serde(default, skip_serializing_if = "is_no_pair")]
+    pub near: [Option<Side>; 2],
+}
+
+fn is_no_pair(near: &[Option<Side>; 2]) -> bool {
+    near[0].is_none() && near[1].is_none()
+}
+
+/// One complete window: everything that became known of the interval that ends at `end`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Window {
+    /// Its end, in seconds since the Unix epoch (replay: as given).
+    pub end: f64,
+    /// Its length in seconds.
+    pub length: f64,
+    /// Per gate, by name: the deltas, or why there are none. A gate that is not in the map is `NoData`.
+    pub gates: BTreeMap<String, Result<Sides, Unknown>>,
+    /// A delta over more than three intervals, or over a change of weight: for the absolute processes alone.
+    pub gap: bool,
+    /// Each canary target's previous sample is later than the raise took effect: the window may count for Pass.
+    pub inside_step: bool,
+}
+
+/// What stable did before the attempt, for one gate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Before {
+    /// The counts of that time.
+    pub side: Side,
+    /// How long it was, in seconds.
+    pub seconds: f64,
+    /// Overdispersion φ ≥ 1, from at least 30 bad ones; 1 where unknown.
+    pub phi: f64,
+}
+
+/// What preflight found for one gate.
+pub type BeforeResult = Result<Before, Unfit>;
+
+/// A gate that cannot be used, and the sentence that says why and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unfit {
+    /// The class of it.
+    pub reason: Unknown,
+    /// For people: which series or label is missing.
+    pub message: String,
+    /// The spec must change (a threshold above the top finite bucket bound): waiting does not help.
+    #[serde(default)]
+    pub fatal: bool,
+}
+
+/// An answer of telemetry to an [`Ask`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub enum Counts {
+    /// Nothing was asked, or nothing came yet.
+    #[default]
+    None,
+    /// What stable did before, per gate; the scrape interval in seconds; and what preflight pinned (see [`Watch::pins`]).
+    Baseline { gates: BTreeMap<String, BeforeResult>, interval: f64, pins: BTreeMap<String, String> },
+    /// The windows that became complete since the last answer, in order of time.
+    Windows(Vec<Window>, Watch),
+    /// Prometheus did not answer, or not usably.
+    Silent(Unknown),
+}
+
+/// What telemetry knows beside the counts, kept by the evidence so that a restart can go on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Watch {
+    /// Per target: the timestamp (milliseconds since the epoch) of its last used sample.
+    pub watermarks: BTreeMap<String, i64>,
+    /// Every ready canary pod has been scraped at least once.
+    pub canary_seen: bool,
+    /// The newest sample of any canary target, seconds since the epoch.
+    pub newest: Option<f64>,
+    /// When the next scrape is expected to be there: seconds since the epoch.
+    pub next: Option<f64>,
+    /// Per gate: the metric family and the bucket bounds that preflight chose, in telemetry's own words. Handed back
+    /// with each question; a gate without one is chosen for again.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pins: BTreeMap<String, String>,
+}
+
+/// What the next query should bring.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Ask {
+    /// What stable did before: preflight.
+    Baseline,
+    /// Complete windows since the watermarks.
+    Windows,
+}

@@ -1,0 +1,123 @@
+//! `decide`: the next step of one rollout. Total and pure: whatever the world looks like, there is a plan for it.
+//!
+//! What must happen at once (a breach, an abort) comes before the state's own step, and the copies (status, apex
+//! Service, sizes) come after it. One file per state; the deadlines are a table here.
+
+mod act;
+mod bake;
+mod capacity;
+mod delete;
+mod first;
+mod held;
+mod idle;
+mod lost;
+mod preflight;
+mod prepare;
+mod promote;
+mod ramp;
+mod rollback;
+mod scene;
+mod urgent;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+pub use scene::{PROMETHEUS_PATIENCE, READY_DEADLINE, ROUTE_DEADLINE, SETTLE, STEADY};
+
+use self::scene::Scene;
+use crate::{
+    evidence::Judgement,
+    plan::{Plan, Write},
+    status,
+    world::{RouteFact, World},
+};
+
+/// Where a rollout stands. Rejected, aborted, superseded and set back are causes, not states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum State {
+    /// Nothing is stable yet.
+    First,
+    /// Stable serves, nothing is wanted.
+    Idle,
+    /// A new revision gets its pods, at weight 0.
+    Prepare,
+    /// The attempt exists; stable's data is looked at before any user reaches the canary.
+    Preflight,
+    /// A step below 100 %.
+    Ramp,
+    /// 100 %; the old version stays warm.
+    Bake,
+    /// The new revision is stable; copies and the old pods follow.
+    Promote,
+    /// All traffic is on stable again; the canary's remains go.
+    RollBack,
+    /// Nothing moves before something changes; a breach still rolls back.
+    Held,
+    /// The object goes.
+    Delete,
+}
+
+impl State {
+    /// Only here may a canary's weight go up.
+    pub const fn may_raise(self) -> bool {
+        matches!(self, Self::Preflight | Self::Ramp)
+    }
+
+    /// After so long without progress the state's own policy acts.
+    pub const fn deadline(self) -> Option<SignedDuration> {
+        match self {
+            Self::First | Self::Prepare => Some(READY_DEADLINE),
+            Self::Promote | Self::RollBack => Some(ROUTE_DEADLINE),
+            // Their deadline is the plan's maxStepDuration, or there is nothing to wait for.
+            Self::Preflight | Self::Ramp | Self::Bake | Self::Idle | Self::Held | Self::Delete => None,
+        }
+    }
+
+    /// The word in logs and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "First",
+            Self::Idle => "Idle",
+            Self::Prepare => "Prepare",
+            Self::Preflight => "Preflight",
+            Self::Ramp => "Ramp",
+            Self::Bake => "Bake",
+            Self::Promote => "Promote",
+            Self::RollBack => "RollBack",
+            Self::Held => "Held",
+            Self::Delete => "Delete",
+        }
+    }
+}
+
+/// The next step of one rollout.
+#[must_use]
+pub fn decide(world: &World, now: Timestamp, evidence: &Judgement) -> Plan {
+    if world.object.deleting {
+        return delete::step();
+    }
+    let plan = match &world.route {
+        RouteFact::Missing => lost::step(world, now, None),
+        RouteFact::Unreadable { version, message } => lost::step(world, now, Some((version, message))),
+        RouteFact::Foreign(message) => lost::taken(message),
+        RouteFact::Present(route) => {
+            let scene = Scene::new(world, route, now, evidence);
+            urgent::step(&scene).unwrap_or_else(|| act::step(&scene))
+        }
+    };
+    copies(world, now, evidence, plan)
+}
+
+/// The status is a copy that follows each transition: after what is urgent, before what is slow.
+fn copies(world: &World, now: Timestamp, evidence: &Judgement, mut plan: Plan) -> Plan {
+    match plan.write {
+        Some(Write::Lower(_) | Write::Route(_)) => return plan,
+        Some(Write::Create(_) | Write::Change(_) | Write::Delete(_) | Write::Status(_)) | None => {}
+    }
+    if let Some(write) = status::due(world, now, evidence, &plan) {
+        plan.write = Some(Write::Status(Box::new(write)));
+        // The notes belong to the write that was put off; the next pass decides on it again.
+        plan.notes = status::notes(world, &plan);
+    }
+    plan
+}

@@ -1,0 +1,93 @@
+//! Preflight: the attempt exists at weight 0; may users reach the canary? Also where a ramp begins again.
+
+use microapp_api::conditions::Cause;
+
+use super::{
+    State, ramp,
+    scene::{PROMETHEUS_PATIENCE, READY_DEADLINE, Scene, after},
+    urgent,
+};
+use crate::{
+    evidence::{Preflight, Refusal},
+    plan::Plan,
+    strategy::Strategy,
+    world::{Acceptance, Verb},
+};
+
+/// What must hold before the first raise, each with its reason; then the raise.
+pub(super) fn step(scene: &Scene, plan: &Strategy) -> Plan {
+    if let Some(waiting) = not_ready(scene, plan).or_else(|| route(scene)) {
+        return waiting;
+    }
+    if scene.evidence.hung && scene.command(Verb::Promote).is_none() {
+        let message =
+            "requests to the canary do not come back; it stays at 0 % until `promote`, `abort` or a new revision";
+        return scene.wait(State::Held, "NoCompletions", message);
+    }
+    if scene.evidence.attempt != scene.register.attempt {
+        return scene.wait(State::Preflight, "Progressing", "waiting for the evidence of this attempt");
+    }
+    match &scene.evidence.preflight {
+        Preflight::Pending if scene.evidence.silence.is_some() => {
+            let message = "Prometheus does not answer; nothing starts before it has said what stable did";
+            return scene
+                .wait(State::Preflight, "PrometheusUnavailable", message)
+                .wake_in(scene.now, PROMETHEUS_PATIENCE);
+        }
+        Preflight::Pending => {
+            return scene.wait(State::Preflight, "Progressing", "asking Prometheus what stable did before");
+        }
+        Preflight::Refused(refusals) => return refused(scene, refusals),
+        Preflight::Passed => {}
+    }
+    if !scene.evidence.canary_seen {
+        let message = "waiting for Prometheus to scrape every pod of the canary";
+        return scene.wait(State::Preflight, "Progressing", message);
+    }
+    ramp::commanded(scene, plan, None).unwrap_or_else(|| ramp::raise(scene, plan, 0, "preflight passed"))
+}
+
+/// Too few pods, for at most ten minutes since there were enough.
+fn not_ready(scene: &Scene, plan: &Strategy) -> Option<Plan> {
+    let canary = scene.canary()?;
+    let arm = scene.arm(canary);
+    let needed = super::capacity::canary(scene.basis, plan.steps.first()?.weight);
+    let ready = arm.ready();
+    if ready >= needed && arm.signal().is_none() {
+        return None;
+    }
+    if let Some(write) = ramp::resize(scene, canary, needed) {
+        return Some(scene.act(State::Preflight, "CapacityLost", format!("the canary gets {needed} pods"), write));
+    }
+    // The register names the time of a step back; an attempt that was never raised counts from its Begin.
+    let begun = || scene.world.status.canary.as_ref()?.started_at.as_ref().map(|time| time.0);
+    let deadline = after(scene.register.since.or_else(begun).unwrap_or(scene.now), READY_DEADLINE);
+    if scene.now >= deadline {
+        let message =
+            format!("the canary has {ready} of {needed} ready pods after {} minutes", READY_DEADLINE.as_mins());
+        return Some(urgent::lower(scene, Cause::NotReady, message, |_| {}));
+    }
+    let message = format!("the canary has {ready} of {needed} ready pods; it gets no traffic before");
+    let reason = if scene.exposed() { "CapacityLost" } else { "Progressing" };
+    Some(scene.wait(State::Preflight, reason, message).wake_at(deadline))
+}
+
+/// The gateways must have accepted the route.
+pub(super) fn route(scene: &Scene) -> Option<Plan> {
+    let waiting = |message: String| {
+        scene.wait(State::Preflight, "RouteNotAccepted", message).wake_in(scene.now, super::scene::ROUTE_DEADLINE)
+    };
+    match &scene.route.acceptance {
+        Acceptance::Accepted => None,
+        Acceptance::Pending => Some(waiting("no answer of the gateway yet; the weight stays".to_owned())),
+        Acceptance::Refused(why) => Some(waiting(format!("the gateway does not accept the route: {why}"))),
+    }
+}
+
+fn refused(scene: &Scene, refusals: &[Refusal]) -> Plan {
+    let list: Vec<_> = refusals.iter().map(|refusal| format!("{}: {}", refusal.gate, refusal.message)).collect();
+    let fatal = refusals.iter().any(|refusal| refusal.fatal);
+    let reason = if fatal { "ThresholdAboveBuckets" } else { "PreflightFailed" };
+    let plan = scene.wait(State::Preflight, reason, list.join("; "));
+    if fatal { plan } else { plan.wake_in(scene.now, PROMETHEUS_PATIENCE * 3) }
+}

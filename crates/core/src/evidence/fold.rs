@@ -1,0 +1,146 @@
+//! `fold`: counts in, evidence out. Pure and total.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Evidence, Position,
+    gate::{Bake, Frame, GateEvidence, Process},
+};
+use crate::counts::{BeforeResult, Counts, Side, Unknown, Window};
+
+/// The evidence after what became known. The position says which weight is in force; a change of it starts the
+/// evidence for passing anew and nothing else.
+#[must_use]
+pub fn fold(evidence: &Evidence, at: &Position, counts: &Counts) -> Evidence {
+    let mut next = evidence.clone();
+    next.enter(at);
+    match counts {
+        Counts::None => {}
+        Counts::Silent(why) => next.silence = Some(*why),
+        Counts::Baseline { gates, interval, pins } => {
+            next.silence = None;
+            next.watch.pins.clone_from(pins);
+            next.prepare(gates, *interval);
+        }
+        Counts::Windows(windows, watch) => {
+            next.silence = None;
+            next.watch = watch.clone();
+            for window in windows {
+                next.window(window, at.paused);
+            }
+        }
+    }
+    next
+}
+
+impl Evidence {
+    /// The weight in force; a no-op where it is the one that was.
+    fn enter(&mut self, at: &Position) {
+        if at.step == self.step && at.since.to_bits() == self.since.to_bits() {
+            return;
+        }
+        let last = self.strategy.last();
+        let bake = match (self.step, at.step) {
+            (_, Some(step)) if step == last => Bake::Enter,
+            (Some(step), _) if step == last => Bake::StepBack,
+            _ => Bake::No,
+        };
+        if bake == Bake::StepBack && self.is_over() {
+            self.backs = self.backs.saturating_add(1);
+        }
+        self.step = at.step;
+        self.since = at.since;
+        self.paused = 0.0;
+        self.guarded = 0.0;
+        for gate in &mut self.gates {
+            gate.enter(bake, at.since);
+        }
+    }
+
+    /// Is the bake's evidence of any gate over its threshold?
+    fn is_over(&self) -> bool {
+        self.gates.iter().any(|gate| matches!(&gate.process, Process::Rate { bake: Some(bake), .. } if bake.over()))
+    }
+
+    /// What stable did before. Once taken it stays for the attempt.
+    fn prepare(&mut self, before: &BTreeMap<String, BeforeResult>, interval: f64) {
+        if self.ready {
+            return;
+        }
+        if interval > 0.0 {
+            self.interval = interval;
+        }
+        self.refusals.clear();
+        let strategy = self.strategy.clone();
+        for (gate, state) in strategy.gates.iter().zip(&mut self.gates) {
+            let outcome = match before.get(&gate.name) {
+                Some(Ok(before)) => state.prepare(&strategy, gate, before),
+                Some(Err(unfit)) => Err(unfit.clone()),
+                None => continue,
+            };
+            if let Err(unfit) = outcome {
+                if gate.required() {
+                    state.process = Process::Pending;
+                    self.refusals.push((gate.name.clone(), unfit));
+                } else {
+                    state.process = Process::NotWatched(unfit.message);
+                }
+            }
+        }
+        let pending = self.gates.iter().any(|gate| gate.process == Process::Pending);
+        self.ready = self.refusals.is_empty() && !pending;
+    }
+
+    /// One complete window for all gates.
+    fn window(&mut self, window: &Window, paused: bool) {
+        let baking = self.step == Some(self.strategy.last());
+        let frame = Frame { end: window.end, length: window.length, gap: window.gap || !window.inside_step, baking };
+        for gate in &mut self.gates {
+            let sides = match window.gates.get(&gate.name) {
+                Some(Ok(sides)) => Ok(sides),
+                Some(Err(unknown)) => Err(*unknown),
+                None => Err(Unknown::NoData),
+            };
+            gate.window(&frame, sides);
+        }
+        if paused {
+            self.paused += window.length;
+        } else if self.gates.iter().any(GateEvidence::guarded) {
+            self.guarded += window.length;
+        }
+        self.windows += 1;
+        self.last = Some(window.end);
+        self.hung |= self.no_completions(window.end);
+    }
+
+    /// Stable's requests say that the canary should have had 20 by now, and fewer than a fifth of them came back.
+    fn no_completions(&self, now: f64) -> bool {
+        let Some(step) = self.step else { return false };
+        let weight = self.strategy.steps.get(step).map_or(0.0, |step| step.weight.as_fraction());
+        self.gates.iter().any(|gate| {
+            let Process::Rate { rate_before, late: None, .. } = &gate.process else { return false };
+            let requests = |side: Option<Side>| match side {
+                Some(Side::Count { total, .. }) => Some(total as f64),
+                Some(Side::Mean { .. } | Side::Late { .. }) | None => None,
+            };
+            let Some(came) = requests(gate.seen.step[0]) else { return false };
+            let expected = if weight < 1.0 {
+                requests(gate.seen.step[1]).unwrap_or(0.0) * weight / (1.0 - weight)
+            } else {
+                rate_before * (now - self.since - self.paused)
+            };
+            expected >= 20.0 && came * 5.0 < expected
+        })
+    }
+}
+
+impl GateEvidence {
+    /// Is stable itself worse than its guard?
+    pub fn guarded(&self) -> bool {
+        match &self.process {
+            Process::Pending | Process::NotWatched(_) => false,
+            Process::Rate { gate, .. } => gate.guarded(),
+            Process::Mean(gate) => gate.guarded(),
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The state of one gate: which kind of process it feeds, and what it has seen.
+
+use microapp_stats::{BakeGate, Form, MeanConfig, MeanGate, MeanWindow, RateConfig, RateGate, RateWindow, Tally};
+
+use crate::{
+    counts::{Before, Side, Sides, Unfit, Unknown},
+    strategy::{Gate, GateKind, Strategy},
+};
+
+/// Counts of the attempt and of the step, for people and for the share of requests that completed.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Seen {
+    /// Canary, then stable, over the attempt.
+    pub attempt: [Option<Side>; 2],
+    /// The same over the step.
+    pub step: [Option<Side>; 2],
+}
+
+/// What a gate feeds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Process {
+    /// Preflight has not answered.
+    Pending,
+    /// A default of the preset without data for stable: it does not block.
+    NotWatched(String),
+    /// Counts of bad ones among requests, or late verdicts.
+    Rate {
+        /// The ramp's processes.
+        gate: Box<RateGate>,
+        /// The bake's, once it was entered.
+        bake: Option<Box<BakeGate>>,
+        /// Requests per second of stable before, for the bake.
+        rate_before: f64,
+        /// Late verdicts: what was started, voided and judged so far, and how much of it was used.
+        late: Option<Late>,
+    },
+    /// Sums over requests.
+    Mean(Box<MeanGate>),
+}
+
+/// Levels of late verdicts. A void may arrive after its start was used, so used requests only grow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Late {
+    /// Requests handed to the processes: canary, stable.
+    pub used: [u64; 2],
+}
+
+/// One gate's evidence.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GateEvidence {
+    /// The gate's name in the plan.
+    pub name: String,
+    /// What it feeds.
+    pub process: Process,
+    /// What it has seen.
+    pub seen: Seen,
+    /// The end of the last window with data, seconds since the epoch.
+    pub fresh: Option<f64>,
+    /// Why the last window said nothing.
+    pub unknown: Option<Unknown>,
+    /// A window of this step was used: it may pass.
+    pub counted: bool,
+}
+
+impl GateEvidence {
+    /// Before preflight.
+    pub fn pending(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            process: Process::Pending,
+            seen: Seen::default(),
+            fresh: None,
+            unknown: None,
+            counted: false,
+        }
+    }
+
+    /// Takes what stable did before. An error is the sentence for preflight's refusal.
+    pub fn prepare(&mut self, strategy: &Strategy, gate: &Gate, before: &Before) -> Result<(), Unfit> {
+        self.process = process(strategy, gate, before)?;
+        Ok(())
+    }
+
+    /// The weight changed: evidence for passing starts again, evidence for failing goes on.
+    pub fn enter(&mut self, bake: Bake, since: f64) {
+        self.counted = false;
+        self.seen.step = [None, None];
+        match &mut self.process {
+            Process::Pending | Process::NotWatched(_) => {}
+            Process::Mean(gate) => gate.new_step(),
+            Process::Rate { gate, bake: state, .. } => {
+                gate.new_step();
+                match (bake, state.as_deref_mut()) {
+                    (Bake::Enter, None) => *state = Some(Box::new(BakeGate::new(gate))),
+                    (Bake::Enter, Some(state)) => state.resume(),
+                    (Bake::StepBack, Some(state)) if state.over() => state.step_back(since),
+                    (Bake::StepBack | Bake::No, _) => {}
+                }
+            }
+        }
+    }
+
+    /// One window, or why there is none.
+    pub fn window(&mut self, frame: &Frame, sides: Result<&Sides, Unknown>) {
+        let both = sides.and_then(|sides| match (sides.canary, sides.stable) {
+            (Some(canary), _) if canary.is_inconsistent() => Err(Unknown::Inconsistent),
+            (_, Some(stable)) if stable.is_inconsistent() => Err(Unknown::Inconsistent),
+            (Some(canary), Some(stable)) => Ok((canary, stable, sides.near)),
+            // In the bake stable has no traffic; a side that is gone is no more than that.
+            (Some(canary), None) if frame.baking => Ok((canary, zero_of(canary), [None, None])),
+            _ => Err(Unknown::NoData),
+        });
+        let (canary, stable, near) = match both {
+            Ok(both) => both,
+            Err(unknown) => {
+                self.unknown = Some(unknown);
+                return;
+            }
+        };
+        if matches!(self.process, Process::Pending | Process::NotWatched(_)) {
+            return;
+        }
+        self.unknown = None;
+        self.fresh = Some(frame.end);
+        self.seen.add(canary, stable);
+        if self.step(frame, canary, stable, near).is_none() {
+            self.unknown = Some(Unknown::Ambiguous);
+            return;
+        }
+        self.counted |= !frame.gap;
+    }
+
+    /// Feeds the process; `None` when the sides are not of its kind.
+    fn step(&mut self, frame: &Frame, canary: Side, stable: Side, near: [Option<Side>; 2]) -> Option<()> {
+        let seen = self.seen;
+        match &mut self.process {
+            Process::Pending | Process::NotWatched(_) => {}
+            Process::Mean(gate) => {
+                let (Side::Mean { n: nc, sum: sc }, Side::Mean { n: ns, sum: ss }) = (canary, stable) else {
+                    return None;
+                };
+                if !frame.baking {
+                    gate.window(&MeanWindow { t: frame.end, canary: (nc, sc), stable: (ns, ss), gap: frame.gap });
+                }
+            }
+            Process::Rate { gate, bake, late, .. } => {
+                let (canary, stable, pending) = match late {
+                    None => (tally(canary)?, tally(stable)?, 0),
+                    Some(late) => late.take(&seen, canary, stable)?,
+                };
+                let window = RateWindow {
+                    t: frame.end,
+                    dt: frame.length,
+                    canary,
+                    stable,
+                    pending,
+                    gap: frame.gap,
+                    near: near.map(|side| side.and_then(tally)),
+                };
+                match bake {
+                    Some(bake) if frame.baking => bake.window(&window),
+                    Some(bake) if bake.stepped_back().is_some() => {
+                        gate.window(&window);
+                        bake.window(&window);
+                    }
+                    Some(_) | None => gate.window(&window),
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+/// What a change of weight means for the bake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bake {
+    /// Nothing.
+    No,
+    /// The canary has 100 % from now on.
+    Enter,
+    /// It had, and does not any more.
+    StepBack,
+}
+
+/// The window without its gates.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame {
+    /// Its end, seconds since the epoch.
+    pub end: f64,
+    /// Its length in seconds.
+    pub length: f64,
+    /// For the absolute processes alone.
+    pub gap: bool,
+    /// At 100 %.
+    pub baking: bool,
+}
+
+impl Late {
+    /// Deltas for the processes out of the levels seen so far, and how many verdicts of the canary are open.
+    fn take(&mut self, seen: &Seen, canary: Side, stable: Side) -> Option<(Tally, Tally, u64)> {
+        let mut one = |index: usize, window: Side| {
+            let (Some(Side::Late { bad, good, void, started }), Side::Late { bad: new, .. }) =
+                (seen.attempt[index], window)
+            else {
+                return None;
+            };
+            let requests = started.saturating_sub(void);
+            let fresh = requests.saturating_sub(self.used[index]);
+            self.used[index] += fresh;
+            Some((Tally { n: fresh, fail: new, pass: new }, requests.saturating_sub(bad + good)))
+        };
+        let (canary, open) = one(0, canary)?;
+        let (stable, _) = one(1, stable)?;
+        Some((canary, stable, open))
+    }
+}
+
+impl Seen {
+    fn add(&mut self, canary: Side, stable: Side) {
+        for totals in [&mut self.attempt, &mut self.step] {
+            for (total, side) in totals.iter_mut().zip([canary, stable]) {
+                *total = Some(total.map_or(side, |total| sum(total, side)));
+            }
+        }
+    }
+}
+
+const fn zero_of(side: Side) -> Side {
+    match side {
+        Side::Count { .. } => Side::count(0, 0),
+        Side::Mean { .. } => Side::Mean { n: 0, sum: 0 },
+        Side::Late { .. } => Side::Late { bad: 0, good: 0, void: 0, started: 0 },
+    }
+}
+
+/// The sum of two sides of one kind; of two kinds the newer one.
+fn sum(a: Side, b: Side) -> Side {
+    match (a, b) {
+        (Side::Count { above, below, total }, Side::Count { above: a, below: b, total: t }) => {
+            Side::Count { above: above + a, below: below + b, total: total + t }
+        }
+        (Side::Mean { n, sum }, Side::Mean { n: m, sum: s }) => Side::Mean { n: n + m, sum: sum + s },
+        (Side::Late { bad, good, void, started }, Side::Late { bad: b, good: g, void: v, started: s }) => {
+            Side::Late { bad: bad + b, good: good + g, void: void + v, started: started + s }
+        }
+        (Side::Count { .. } | Side::Mean { .. } | Side::Late { .. }, newer) => newer,
+    }
+}
+
+const fn tally(side: Side) -> Option<Tally> {
+    match side {
+        Side::Count { above, below, total } => Some(Tally { n: total, fail: above, pass: below }),
+        Side::Late { bad, void, started, .. } => Some(Tally { n: started.saturating_sub(void), fail: bad, pass: bad }),
+        Side::Mean { .. } => None,
+    }
+}
+
+fn fraction(ppm: i64) -> f64 {
+    ppm as f64 / 1e6
+}
+
+/// The process of a gate, from the plan's numbers and what stable did before.
+fn process(strategy: &Strategy, gate: &Gate, before: &Before) -> Result<Process, Unfit> {
+    let wrong = || Unfit {
+        reason: Unknown::Ambiguous,
+        message: format!("gate {} was given counts of another kind", gate.name),
+        fatal: false,
+    };
+    let alpha_g = fraction(strategy.alpha_ppm) / strategy.gates.len().max(1) as f64;
+    let rate = |slo: f64, form: Form| {
+        let baseline = tally(before.side).ok_or_else(wrong)?;
+        let config = RateConfig {
+            slo,
+            alpha_g,
+            beta: fraction(strategy.beta_ppm),
+            epsilon: fraction(strategy.epsilon_ppm),
+            phi: before.phi.max(1.0),
+            tau: before.seconds.max(3600.0),
+            form,
+        };
+        let process = RateGate::new(config, baseline);
+        if baseline.n > 0
+            && let Some(index) =
+                (0..strategy.last()).find(|index| process.refused(strategy.next_weight(*index).as_fraction()))
+        {
+            return Err(Unfit {
+                reason: Unknown::Undecided,
+                message: format!(
+                    "gate {}: stable's {} of {} requests before are too few, or too bad, to tell a good canary at {} from a bad one; wait for more traffic or allow a larger tolerance",
+                    gate.name, baseline.pass, baseline.n, strategy.steps[index].weight
+                ),
+                fatal: false,
+            });
+        }
+        let rate_before = if before.seconds > 0.0 { baseline.n as f64 / before.seconds } else { 0.0 };
+        let late = (form == Form::Plain).then(Late::default);
+        Ok(Process::Rate { gate: Box::new(process), bake: None, rate_before, late })
+    };
+    match &gate.kind {
+        GateKind::ErrorRate { max_ppm } => rate(fraction(*max_ppm), Form::Switch),
+        GateKind::Latency { slow_ppm, .. } => rate(fraction(*slow_ppm), Form::Switch),
+        GateKind::Hallucination { max_ppm, .. } => rate(fraction(*max_ppm), Form::Plain),
+        GateKind::TokenCost { max_pico_usd, max_increase_ppm } => {
+            let Side::Mean { .. } = before.side else { return Err(wrong()) };
+            Ok(Process::Mean(Box::new(MeanGate::new(MeanConfig {
+                max_increase: max_increase_ppm.map(fraction),
+                max_per_request: max_pico_usd.map(|limit| limit as f64),
+                alpha_g,
+                beta: fraction(strategy.beta_ppm),
+                steps: strategy.last().max(1),
+            }))))
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! `judge`: what the evidence says now, as plain data. `decide` sees nothing else of it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Evidence,
+    gate::{GateEvidence, Process},
+};
+use crate::{
+    counts::{Side, Unknown},
+    strategy::Gate,
+};
+use microapp_api::v1alpha1::Verdict;
+
+/// The verdicts of one moment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Judgement {
+    /// The attempt that it speaks of; 0 = there is no evidence.
+    pub attempt: i64,
+    /// May an attempt start?
+    pub preflight: Preflight,
+    /// Every canary target has been scraped.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub canary_seen: bool,
+    /// The gates, in the plan's order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<GateView>,
+    /// Seconds of this step spent under the guard.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub guarded_seconds: f64,
+    /// Seconds of this step spent in a pause.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub paused_seconds: f64,
+    /// The canary does not answer any more: weight 0 until a person acts.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub hung: bool,
+    /// The bake stepped back once, and is being decided, or was not decided in 10 minutes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stepped_back: Option<SteppedBack>,
+    /// How many windows were folded: a checkpoint without new ones would say nothing.
+    #[serde(skip_serializing_if = "is_none_yet")]
+    pub windows: u64,
+    /// When the next scrape should be there, seconds since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<f64>,
+    /// Prometheus is silent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub silence: Option<Unknown>,
+}
+
+impl Default for Judgement {
+    fn default() -> Self {
+        Self {
+            attempt: 0,
+            preflight: Preflight::Pending,
+            canary_seen: false,
+            gates: Vec::new(),
+            guarded_seconds: 0.0,
+            paused_seconds: 0.0,
+            hung: false,
+            stepped_back: None,
+            windows: 0,
+            next: None,
+            silence: None,
+        }
+    }
+}
+
+fn is_zero(seconds: &f64) -> bool {
+    *seconds == 0.0
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+const fn is_none_yet(count: &u64) -> bool {
+    *count == 0
+}
+
+/// May traffic move at all?
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Preflight {
+    /// Not answered yet.
+    #[default]
+    Pending,
+    /// Every blocking gate has data for stable.
+    Passed,
+    /// At least one has not.
+    Refused(Vec<Refusal>),
+}
+
+/// A gate that keeps an attempt from starting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Its name.
+    pub gate: String,
+    /// The class of the reason.
+    pub reason: Unknown,
+    /// What is missing.
+    pub message: String,
+    /// Waiting does not help.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fatal: bool,
+}
+
+/// The state after the bake's step back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SteppedBack {
+    /// The comparison runs.
+    Deciding,
+    /// Ten minutes did not decide.
+    Undecided,
+}
+
+/// One gate, as `decide`, status, `why` and replay see it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GateView {
+    /// Its name.
+    pub name: String,
+    /// What it says of the step in force.
+    pub verdict: Verdict,
+    /// Why it says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown: Option<Unknown>,
+    /// It passes because stable is the broken one; its dwell runs through the guard's pause.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hot_fix: bool,
+    /// The bake's evidence is over its threshold for the first time: step back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over: bool,
+    /// Natural logarithm of the evidence that it is worse.
+    pub ln_fail: f64,
+    /// What `ln_fail` must reach.
+    pub ln_fail_at: f64,
+    /// Natural logarithm of the evidence that it is good enough.
+    pub ln_pass: f64,
+    /// What `ln_pass` must reach.
+    pub ln_pass_at: f64,
+    /// Over the attempt: canary, stable.
+    #[serde(default, skip_serializing_if = "is_empty_pair")]
+    pub seen: [Option<Side>; 2],
+    /// Over the step: canary, stable.
+    #[serde(default, skip_serializing_if = "is_empty_pair")]
+    pub step: [Option<Side>; 2],
+    /// What preflight said of a gate that is not watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+fn is_empty_pair(pair: &[Option<Side>; 2]) -> bool {
+    pair[0].is_none() && pair[1].is_none()
+}
+
+/// Reads the verdicts at `now` (seconds since the epoch).
+#[must_use]
+pub fn judge(evidence: &Evidence, now: f64) -> Judgement {
+    let context = Context::of(evidence, now);
+    let gates: Vec<_> =
+        evidence.strategy.gates.iter().zip(&evidence.gates).map(|(gate, state)| context.view(gate, state)).collect();
+    let preflight = match (evidence.ready, evidence.refusals.as_slice()) {
+        (true, _) => Preflight::Passed,
+        (false, []) => Preflight::Pending,
+        (false, refusals) => Preflight::Refused(
+            refusals
+                .iter()
+                .map(|(gate, unfit)| Refusal {
+                    gate: gate.clone(),
+                    reason: unfit.reason,
+                    message: unfit.message.clone(),
+                    fatal: unfit.fatal,
+                })
+                .collect(),
+        ),
+    };
+    Judgement {
+        attempt: evidence.attempt,
+        preflight,
+        canary_seen: evidence.watch.canary_seen,
+        gates,
+        guarded_seconds: evidence.guarded,
+        paused_seconds: evidence.paused,
+        hung: evidence.hung,
+        stepped_back: context.stepped_back(),
+        windows: evidence.windows,
+        next: evidence.watch.next,
+        silence: evidence.silence,
+    }
+}
+
+/// What all gates share at one moment.
+struct Context<'a> {
+    evidence: &'a Evidence,
+    now: f64,
+    next_weight: f64,
+    last_gated: bool,
+    baking: bool,
+}
+
+impl<'a> Context<'a> {
+    fn of(evidence: &'a Evidence, now: f64) -> Self {
+        let step = evidence.step.unwrap_or(0);
+        let last = evidence.strategy.last();
+        Self {
+            evidence,
+            now,
+            next_weight: evidence.strategy.next_weight(step).as_fraction(),
+            last_gated: step + 1 == last,
+            baking: evidence.step == Some(last),
+        }
+    }
+
+    fn stepped_back(&self) -> Option<SteppedBack> {
+        let mut state = None;
+        for gate in &self.evidence.gates {
+            if let Process::Rate { bake: Some(bake), .. } = &gate.process
+                && bake.stepped_back().is_some()
+                && !self.baking
+            {
+                if self.evidence.backs > 1 || bake.undecided(self.now) {
+                    return Some(SteppedBack::Undecided);
+                }
+                state = Some(SteppedBack::Deciding);
+            }
+        }
+        state
+    }
+
+    fn view(&self, gate: &Gate, state: &GateEvidence) -> GateView {
+        let mut view = GateView {
+            name: gate.name.clone(),
+            verdict: Verdict::Unknown,
+            unknown: None,
+            hot_fix: false,
+            over: false,
+            ln_fail: 0.0,
+            ln_fail_at: 0.0,
+            ln_pass: 0.0,
+            ln_pass_at: 0.0,
+            seen: state.seen.attempt,
+            step: state.seen.step,
+            note: None,
+        };
+        let (fires, passes, guarded) = match &state.process {
+            Process::Pending => (false, false, false),
+            Process::NotWatched(why) => {
+                view.verdict = Verdict::NotWatched;
+                view.note = Some(why.clone());
+                return view;
+            }
+            Process::Mean(mean) => {
+                view.ln_fail = mean.ln_e_fail();
+                view.ln_fail_at = mean.threshold();
+                view.ln_pass = mean.ln_e_pass(self.next_weight);
+                view.ln_pass_at = mean.pass_threshold();
+                (mean.fires(), self.baking || mean.passes(self.next_weight, self.last_gated), mean.guarded())
+            }
+            Process::Rate { gate: rate, bake, .. } => {
+                view.ln_fail_at = rate.threshold();
+                view.ln_pass_at = rate.pass_threshold();
+                let bake = bake.as_deref().filter(|bake| self.baking || bake.stepped_back().is_some());
+                if self.baking {
+                    let over = bake.is_some_and(microapp_stats::BakeGate::over);
+                    view.over = over;
+                    view.ln_fail = bake.map_or(0.0, microapp_stats::BakeGate::ln_e);
+                    (false, !over, false)
+                } else {
+                    view.ln_fail = bake.map_or(rate.ln_e_fail(), |bake| bake.ln_e().max(rate.ln_e_fail()));
+                    view.ln_pass = rate.ln_e_pass(self.next_weight);
+                    view.hot_fix = rate.hot_fix_passes(self.next_weight);
+                    let fires = rate.fires() || bake.is_some_and(microapp_stats::BakeGate::fires);
+                    (fires, rate.passes(self.next_weight), rate.guarded())
+                }
+            }
+        };
+        (view.verdict, view.unknown) = self.verdict(state, fires, passes, guarded && !view.hot_fix);
+        view
+    }
+
+    /// Fail before Unknown before Pass; without a window of this step nothing passes.
+    fn verdict(&self, state: &GateEvidence, fires: bool, passes: bool, guarded: bool) -> (Verdict, Option<Unknown>) {
+        if fires {
+            return (Verdict::Fail, None);
+        }
+        let unknown = |why| (Verdict::Unknown, Some(why));
+        if self.is_stale(state) {
+            return unknown(Unknown::Stale);
+        }
+        match state.unknown {
+            Some(why) => unknown(why),
+            None if state.fresh.is_none() => unknown(Unknown::NoData),
+            None if guarded => unknown(Unknown::Guarded),
+            None if passes && state.counted => (Verdict::Pass, None),
+            None => unknown(Unknown::Undecided),
+        }
+    }
+
+    /// Nothing newer than three scrape intervals (and one window, which ends before it is complete).
+    fn is_stale(&self, state: &GateEvidence) -> bool {
+        let newest = match (state.fresh, self.evidence.watch.newest, state.unknown) {
+            // The targets are scraped, and the last window had this gate's counts.
+            (Some(fresh), Some(newest), None) => fresh.max(newest),
+            (Some(fresh), _, _) => fresh,
+            (None, _, _) => return false,
+        };
+        self.now - newest > 3.0 * self.evidence.interval
+    }
+}

@@ -1,0 +1,150 @@
+//! Decisions in words. A reader who knows no statistics understands them; the numbers are those that decided.
+
+use jiff::SignedDuration;
+use microapp_api::{
+    v1alpha1::Verdict,
+    values::{PicoUsd, Weight},
+};
+
+use crate::{
+    counts::{Side, Unknown},
+    evidence::GateView,
+};
+
+/// Why a gate failed: what was seen on both sides, and how surprising that would be from a healthy canary.
+pub fn breach(gate: &GateView, weight: Weight) -> String {
+    let [canary, stable] = gate.seen;
+    format!(
+        "gate {} fails at {weight}: canary {}; stable {}; {}",
+        gate.name,
+        side(canary),
+        side(stable),
+        chance(gate.ln_fail)
+    )
+}
+
+/// Why the bake steps back.
+pub fn over(gate: &GateView) -> String {
+    format!(
+        "gate {} looks bad at 100 %: canary {} in this step; back to where stable can be compared with it",
+        gate.name,
+        side(gate.step[0])
+    )
+}
+
+/// What a step that waits is waiting for.
+pub fn waiting(gates: &[GateView]) -> String {
+    let list: Vec<_> = gates
+        .iter()
+        .filter(|gate| gate.verdict == Verdict::Unknown)
+        .map(|gate| format!("{} {}", gate.name, unknown(gate.unknown.unwrap_or(Unknown::Undecided))))
+        .collect();
+    if list.is_empty() { "every gate passes".to_owned() } else { list.join("; ") }
+}
+
+/// A gate in one line, for status and `why`.
+pub fn gate(view: &GateView) -> String {
+    let odds = |ln: f64| if ln <= 0.0 { "none".to_owned() } else { format!("{} to 1", power(ln)) };
+    match view.verdict {
+        Verdict::NotWatched => {
+            format!("not watched: {}", view.note.as_deref().unwrap_or("stable has no data for it"))
+        }
+        Verdict::Fail => format!("worse than allowed; {}", chance(view.ln_fail)),
+        Verdict::Pass => "good enough for the next step".to_owned(),
+        Verdict::Unknown => format!(
+            "{}; evidence against it {} (rolls back at {}), for it {} (passes at {})",
+            unknown(view.unknown.unwrap_or(Unknown::Undecided)),
+            odds(view.ln_fail),
+            power(view.ln_fail_at),
+            odds(view.ln_pass),
+            power(view.ln_pass_at)
+        ),
+    }
+}
+
+/// A side's counts in words.
+pub fn side(side: Option<Side>) -> String {
+    let share = |bad: u64, total: u64| {
+        if total == 0 { String::new() } else { format!(" ({})", percent(bad as f64 / total as f64)) }
+    };
+    match side {
+        None => "has no data".to_owned(),
+        Some(Side::Count { above, total, .. }) => format!("{above} bad of {total} requests{}", share(above, total)),
+        Some(Side::Mean { n: 0, .. }) => "0 requests".to_owned(),
+        Some(Side::Mean { n, sum }) => {
+            format!("{} USD a request over {n} requests", dollars(sum / i128::from(n)))
+        }
+        Some(Side::Late { bad, good, void, started }) => {
+            let open = started.saturating_sub(void + bad + good);
+            format!("{bad} bad of {} verdicts{}, {open} open", bad + good, share(bad, bad + good))
+        }
+    }
+}
+
+/// The chance of seeing this much evidence from a canary that is fine: at most 1/E (Ville 1939).
+fn chance(ln: f64) -> String {
+    format!("chance of seeing this from a healthy canary: less than 1 in {}", power(ln))
+}
+
+/// e^ln in words, capped: nobody needs more.
+fn power(ln: f64) -> String {
+    const CAP: f64 = 20.72; // ln 10^9
+    if ln > CAP {
+        return "1 000 000 000".to_owned();
+    }
+    let mut digits = format!("{:.0}", ln.exp());
+    let mut at = digits.len();
+    while at > 3 {
+        at -= 3;
+        digits.insert(at, ' ');
+    }
+    digits
+}
+
+/// Two significant digits of a share.
+fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    if percent >= 10.0 || percent == 0.0 { format!("{percent:.0} %") } else { format!("{percent:.2} %") }
+}
+
+fn dollars(pico: i128) -> String {
+    // Six decimals are enough to see a difference of a thousandth of a cent.
+    let micro = pico / 1_000_000 * 1_000_000;
+    PicoUsd(micro).to_string()
+}
+
+/// A duration as people write it.
+pub fn span(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs();
+    match (seconds / 3600, seconds % 3600 / 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, 0) => format!("{minutes} min"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, 0, _) => format!("{hours} h"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
+/// Why a gate says nothing, in words.
+pub const fn unknown(why: Unknown) -> &'static str {
+    match why {
+        Unknown::Undecided => "is undecided: more requests are needed",
+        Unknown::Guarded => "waits: stable itself is in trouble, an incident of the environment",
+        Unknown::NoData => "has no data",
+        Unknown::Stale => "has no fresh data: nothing newer than three scrapes",
+        Unknown::Inconsistent => "counts more bad requests than requests",
+        Unknown::NonMonotone => {
+            "has a counter that fell although nothing restarted (several processes behind one /metrics?)"
+        }
+        Unknown::ImplausibleBirth => "has a new series with more than its target can have counted",
+        Unknown::NotANumber => "got NaN or infinity where a count is meant",
+        Unknown::Ambiguous => "got several series where one is meant",
+        Unknown::Partial => "got a partial answer of Prometheus",
+        Unknown::ClockSkew => "got samples whose time is more than 30 s off",
+        Unknown::SchemaChanged => "has a histogram whose bounds changed",
+        Unknown::MissingBucket => "has no histogram bucket at its threshold",
+        Unknown::UnknownModel => "has no price for the model",
+        Unknown::Void => "compares nothing: another evaluator or model than the pinned one answers",
+        Unknown::Unreachable => "has no data: Prometheus does not answer",
+    }
+}

@@ -1,0 +1,340 @@
+//! The plan of an attempt, pinned at Begin: steps, gates and the numbers that judge them.
+
+use microapp_api::{
+    v1alpha1::{self as api, MicroAppRolloutSpec},
+    values::{self, Weight},
+};
+use serde::{Deserialize, Serialize};
+
+/// Which families of metrics a gate reads. The names and labels behind it are telemetry's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Preset {
+    /// OpenTelemetry GenAI metrics, exposed by the pods.
+    OtelGenai,
+    /// Envoy's cluster metrics, exposed by the gateway (Contour's names).
+    Envoy,
+    /// The evaluation contract `llm_eval_*`, exposed by whoever judges.
+    Evals,
+}
+
+/// What a gate measures and its limit. Fractions are parts per million, money is pico-USD.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum GateKind {
+    /// Failed requests / requests.
+    ErrorRate { max_ppm: i64 },
+    /// Requests slower than `max_micros` / requests; the allowed share is 1 − quantile.
+    Latency { slow_ppm: i64, max_micros: i64 },
+    /// What a request costs: at most this, and at most so much more than stable.
+    TokenCost { max_pico_usd: Option<i128>, max_increase_ppm: Option<i64> },
+    /// Failed verdicts of an evaluator / verdicts. `None`: every evaluator.
+    Hallucination { max_ppm: i64, evaluator: Option<String> },
+}
+
+/// One gate of the plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Gate {
+    /// Unique within the plan.
+    pub name: String,
+    /// What it measures.
+    pub kind: GateKind,
+    /// Where its numbers come from.
+    pub source: Preset,
+    /// Came from the preset, not from the user: without data for stable it is not watched (errors always are).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub defaulted: bool,
+}
+
+impl Gate {
+    /// Must it have data for stable before the attempt may start? A default may be left out, errors never.
+    pub fn required(&self) -> bool {
+        !self.defaulted || matches!(self.kind, GateKind::ErrorRate { .. })
+    }
+}
+
+/// One step of the ramp. The last one, at 100 %, is the bake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// The canary's share.
+    pub weight: Weight,
+    /// At least so long, in milliseconds.
+    pub dwell_millis: i64,
+}
+
+/// What happens to a step that is undecided after `max_step_millis`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnInconclusive {
+    /// Stay at the weight; a person decides.
+    #[default]
+    Hold,
+    /// Put everything back.
+    Rollback,
+}
+
+/// The resolved plan of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Strategy {
+    /// In rising order of weight; never empty.
+    pub steps: Vec<Step>,
+    /// The gates; all of them block.
+    pub gates: Vec<Gate>,
+    /// False rollback per attempt, parts per million (10 000 = 1 %).
+    pub alpha_ppm: i64,
+    /// False promotion per gate and step, parts per million (50 000 = 5 %).
+    pub beta_ppm: i64,
+    /// The extra share of bad responses at full traffic that the ramp must exclude, parts per million.
+    pub epsilon_ppm: i64,
+    /// After so long an undecided step is `on_inconclusive`'s, milliseconds.
+    pub max_step_millis: i64,
+    /// See [`OnInconclusive`].
+    pub on_inconclusive: OnInconclusive,
+    /// The size of the application when the attempt began: the basis of the canary's size.
+    pub replicas: i32,
+    /// SHA-256 of the price table, first 12 hex digits; empty where no gate needs it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub prices: String,
+}
+
+impl Strategy {
+    /// The index of the bake.
+    pub fn last(&self) -> usize {
+        self.steps.len().saturating_sub(1)
+    }
+
+    /// The weight after step `index`: 100 % after the last one.
+    pub fn next_weight(&self, index: usize) -> Weight {
+        self.steps.get(index + 1).map_or(Weight::FULL, |step| step.weight)
+    }
+}
+
+/// False rollback per attempt: 1 %.
+const ALPHA_PPM: i64 = 10_000;
+/// False promotion per gate and step: 5 %.
+const BETA_PPM: i64 = 50_000;
+/// The tolerance where it is `Auto`: 0.5 %.
+const EPSILON_PPM: i64 = 5_000;
+
+/// A spec that names no usable plan: a sentence that says what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unusable(pub String);
+
+fn wrong(field: &str) -> impl Fn(values::ValueError) -> Unusable + '_ {
+    move |error| Unusable(format!("{field}: {error}"))
+}
+
+impl Strategy {
+    /// Reads the plan out of a spec. The schema refuses most mistakes; stored objects may be older than the schema.
+    pub fn resolve(spec: &MicroAppRolloutSpec, prices: &str) -> Result<Self, Unusable> {
+        let api::Strategy { preset: _, steps: _, max_step_duration, on_inconclusive, tolerance, low_traffic: _ } =
+            &spec.strategy;
+        let steps = spec.strategy.effective_steps().iter().map(step).collect::<Result<Vec<_>, _>>()?;
+        let (gates, defaulted) = spec.effective_gates();
+        let gates = gates
+            .iter()
+            .map(|gate| resolve_gate(gate, gate.source(&spec.telemetry), defaulted))
+            .collect::<Result<Vec<_>, _>>()?;
+        let tolerance: values::Tolerance = tolerance.parse().map_err(wrong("strategy.tolerance"))?;
+        let epsilon_ppm = match tolerance {
+            values::Tolerance::Auto => EPSILON_PPM,
+            values::Tolerance::Given(share) => share.ppm(),
+        };
+        let plan = Self {
+            steps,
+            prices: if needs_prices(&gates) { prices.to_owned() } else { String::new() },
+            gates,
+            alpha_ppm: ALPHA_PPM,
+            beta_ppm: BETA_PPM,
+            epsilon_ppm,
+            max_step_millis: millis(max_step_duration, "strategy.maxStepDuration")?,
+            on_inconclusive: match on_inconclusive {
+                api::OnInconclusive::Hold => OnInconclusive::Hold,
+                api::OnInconclusive::Rollback => OnInconclusive::Rollback,
+            },
+            replicas: spec.replicas,
+        };
+        plan.checked()
+    }
+
+    /// What must hold of the steps and names, whatever the schema let through.
+    fn checked(self) -> Result<Self, Unusable> {
+        let fail = |sentence: &str| Err(Unusable(sentence.to_owned()));
+        if self.steps.last().is_none_or(|step| step.weight != Weight::FULL) {
+            return fail("strategy.steps: the last step must have weight 100");
+        }
+        if !self.steps.is_sorted_by(|a, b| a.weight < b.weight) {
+            return fail("strategy.steps: each weight must be larger than the one before");
+        }
+        let mut names: Vec<_> = self.gates.iter().map(|gate| gate.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        if names.len() != self.gates.len() {
+            return fail("gates: each name may be used once");
+        }
+        Ok(self)
+    }
+
+    /// The form that status keeps.
+    pub fn to_pinned(&self) -> api::PinnedPlan {
+        let Self { steps, gates, alpha_ppm, beta_ppm, epsilon_ppm, max_step_millis, on_inconclusive, replicas, prices } =
+            self;
+        api::PinnedPlan {
+            steps: steps
+                .iter()
+                .map(|step| api::PinnedStep {
+                    weight: step.weight.to_string(),
+                    dwell_seconds: step.dwell_millis.div_euclid(1000),
+                })
+                .collect(),
+            first_step: 0,
+            gates: gates.iter().map(pin_gate).collect(),
+            alpha: decimal(*alpha_ppm),
+            beta: decimal(*beta_ppm),
+            epsilon: decimal(*epsilon_ppm),
+            price_digest: (!prices.is_empty()).then(|| prices.clone()),
+            max_step_seconds: max_step_millis.div_euclid(1000),
+            on_inconclusive: match on_inconclusive {
+                OnInconclusive::Hold => api::OnInconclusive::Hold,
+                OnInconclusive::Rollback => api::OnInconclusive::Rollback,
+            },
+            replicas: *replicas,
+            interval_millis: None,
+        }
+    }
+
+    /// The plan back out of status; `None` when it does not read.
+    pub fn from_pinned(plan: &api::PinnedPlan) -> Option<Self> {
+        let steps = plan
+            .steps
+            .iter()
+            .map(|step| {
+                Some(Step { weight: step.weight.parse().ok()?, dwell_millis: step.dwell_seconds.checked_mul(1000)? })
+            })
+            .collect::<Option<Vec<_>>>()?;
+        let gates = plan
+            .gates
+            .iter()
+            .map(|gate| resolve_gate(&gate.as_gate(), gate.telemetry, gate.defaulted).ok())
+            .collect::<Option<Vec<_>>>()?;
+        Self {
+            steps,
+            gates,
+            alpha_ppm: ppm(&plan.alpha)?,
+            beta_ppm: ppm(&plan.beta)?,
+            epsilon_ppm: ppm(&plan.epsilon)?,
+            max_step_millis: plan.max_step_seconds.checked_mul(1000)?,
+            on_inconclusive: match plan.on_inconclusive {
+                api::OnInconclusive::Hold => OnInconclusive::Hold,
+                api::OnInconclusive::Rollback => OnInconclusive::Rollback,
+            },
+            replicas: plan.replicas,
+            prices: plan.price_digest.clone().unwrap_or_default(),
+        }
+        .checked()
+        .ok()
+    }
+}
+
+fn step(step: &api::Step) -> Result<Step, Unusable> {
+    Ok(Step {
+        weight: Weight::from_int_or_string(&step.weight).map_err(wrong("strategy.steps.weight"))?,
+        dwell_millis: millis(&step.dwell, "strategy.steps.dwell")?,
+    })
+}
+
+fn millis(text: &str, field: &str) -> Result<i64, Unusable> {
+    let duration = values::duration(text).map_err(wrong(field))?;
+    i64::try_from(duration.as_millis()).map_err(|_| Unusable(format!("{field}: {text} is too long")))
+}
+
+fn resolve_gate(gate: &api::Gate, source: api::TelemetryPreset, defaulted: bool) -> Result<Gate, Unusable> {
+    let field = format!("gates[{}]", gate.name);
+    let percent = |text: &str| text.parse::<values::Percent>().map(values::Percent::ppm).map_err(wrong(&field));
+    let kind = match gate.kind() {
+        None => {
+            return Err(Unusable(format!("{field}: give exactly one of errorRate, latency, tokenCost, hallucination")));
+        }
+        Some(api::GateKind::ErrorRate(rate)) => GateKind::ErrorRate { max_ppm: percent(&rate.max)? },
+        Some(api::GateKind::Latency(latency)) => {
+            let quantile: values::Quantile = latency.quantile.parse().map_err(wrong(&field))?;
+            let bound = values::latency_bound(&latency.max).map_err(wrong(&field))?;
+            GateKind::Latency {
+                slow_ppm: 1_000_000 - quantile.ppm(),
+                max_micros: i64::try_from(bound.as_micros()).unwrap_or(i64::MAX),
+            }
+        }
+        Some(api::GateKind::TokenCost(cost)) => GateKind::TokenCost {
+            max_pico_usd: cost
+                .max_per_request
+                .as_deref()
+                .map(|text| text.parse::<values::PicoUsd>().map(|money| money.0).map_err(wrong(&field)))
+                .transpose()?,
+            max_increase_ppm: cost.max_increase.as_deref().map(percent).transpose()?,
+        },
+        Some(api::GateKind::Hallucination(judged)) => {
+            GateKind::Hallucination { max_ppm: percent(&judged.max)?, evaluator: judged.evaluator.clone() }
+        }
+    };
+    let source = match source {
+        api::TelemetryPreset::OtelGenai => Preset::OtelGenai,
+        api::TelemetryPreset::Envoy => Preset::Envoy,
+        api::TelemetryPreset::Evals => Preset::Evals,
+    };
+    Ok(Gate { name: gate.name.clone(), kind, source, defaulted })
+}
+
+fn pin_gate(gate: &Gate) -> api::PinnedGate {
+    let Gate { name, kind, source, defaulted } = gate;
+    let percent = |ppm: i64| values::Percent::from_ppm(ppm).to_string();
+    let mut pinned = api::PinnedGate {
+        name: name.clone(),
+        telemetry: match source {
+            Preset::OtelGenai => api::TelemetryPreset::OtelGenai,
+            Preset::Envoy => api::TelemetryPreset::Envoy,
+            Preset::Evals => api::TelemetryPreset::Evals,
+        },
+        defaulted: *defaulted,
+        ..api::PinnedGate::default()
+    };
+    match kind {
+        GateKind::ErrorRate { max_ppm } => pinned.error_rate = Some(api::ErrorRate { max: percent(*max_ppm) }),
+        GateKind::Latency { slow_ppm, max_micros } => {
+            pinned.latency = Some(api::Latency {
+                quantile: decimal(1_000_000 - slow_ppm),
+                max: values::format_duration(std::time::Duration::from_micros((*max_micros).cast_unsigned())),
+            });
+        }
+        GateKind::TokenCost { max_pico_usd, max_increase_ppm } => {
+            pinned.token_cost = Some(api::TokenCost {
+                max_per_request: max_pico_usd.map(|money| values::PicoUsd(money).to_string()),
+                max_increase: max_increase_ppm.map(percent),
+            });
+        }
+        GateKind::Hallucination { max_ppm, evaluator } => {
+            pinned.hallucination = Some(api::Hallucination { max: percent(*max_ppm), evaluator: evaluator.clone() });
+        }
+    }
+    pinned
+}
+
+fn needs_prices(gates: &[Gate]) -> bool {
+    gates.iter().any(|gate| matches!(gate.kind, GateKind::TokenCost { .. }))
+}
+
+/// Parts per million as a decimal fraction without trailing zeros: 10 000 is `0.01`.
+fn decimal(ppm: i64) -> String {
+    let text = format!("{}.{:06}", ppm / 1_000_000, ppm % 1_000_000);
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    text.to_owned()
+}
+
+/// The other way round.
+fn ppm(text: &str) -> Option<i64> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let part = format!("{part:0<6}");
+    (part.len() == 6).then(|| Some(whole.parse::<i64>().ok()? * 1_000_000 + part.parse::<i64>().ok()?)).flatten()
+}

@@ -1,0 +1,411 @@
+//! The world as `decide` sees it: small facts, parsed once. `observe` reads objects, [`crate::lens`] makes these of them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+use microapp_api::{conditions::Reason, v1alpha1::MicroAppRolloutStatus, values::Weight};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{register::Register, revision::Revision, strategy::Strategy};
+
+/// Everything that a pass knows, apart from the evidence and the time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct World {
+    /// The object itself.
+    pub object: Object,
+    /// What is wanted.
+    pub desired: Desired,
+    /// Since when exactly this has been wanted.
+    pub desired_since: Timestamp,
+    /// The commands in the object's annotations, by verb.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub commands: BTreeMap<Verb, Command>,
+    /// The register.
+    pub route: RouteFact,
+    /// The Service `<name>`.
+    #[serde(default, skip_serializing_if = "Apex::is_missing")]
+    pub apex: Apex,
+    /// What exists of each revision.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub arms: BTreeMap<Revision, Arm>,
+    /// The status as it stands.
+    #[serde(default, skip_serializing_if = "is_fresh")]
+    pub status: MicroAppRolloutStatus,
+    /// An older rollout of this namespace that has the same parent, host and path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conflict: Option<String>,
+}
+
+fn is_fresh(status: &MicroAppRolloutStatus) -> bool {
+    *status == MicroAppRolloutStatus::default()
+}
+
+/// The object's metadata, as far as it matters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Object {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its uid: the owner of every child.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub uid: String,
+    /// The generation that `desired` was read from.
+    #[serde(default)]
+    pub generation: i64,
+    /// It is being deleted.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleting: bool,
+}
+
+/// What the spec asks for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Desired {
+    /// A spec that can be rolled out.
+    Usable(Box<Spec>),
+    /// One that cannot; everything that needs no spec, an abort for one, still works.
+    Unusable {
+        /// The condition's reason.
+        reason: Reason,
+        /// What to write instead.
+        message: String,
+    },
+}
+
+/// A parsed spec.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Spec {
+    /// The revision that it names.
+    pub revision: Revision,
+    /// How many pods.
+    pub replicas: i32,
+    /// The port of the Services.
+    pub port: u16,
+    /// Steps and gates, resolved; an attempt pins them at Begin.
+    pub strategy: Strategy,
+    /// Image per container of the template, init containers too, as given.
+    pub images: BTreeMap<String, String>,
+    /// Start although the runtime reports no digest.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_tag: bool,
+    /// The prompts' ConfigMap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompts: Option<String>,
+    /// What the builders need; not for decisions.
+    #[serde(skip)]
+    pub raw: Arc<Raw>,
+}
+
+/// The stored raw parts that the builders copy into children.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Raw {
+    /// `spec.template`.
+    pub template: Value,
+    /// `spec.model`.
+    pub model: Value,
+    /// `spec.traffic.gateway`.
+    pub gateway: Value,
+    /// `spec.prompts.mountPath`.
+    pub mount_path: Option<String>,
+    /// `data` and `binaryData` of the prompts' ConfigMap.
+    pub prompts: Option<(Value, Value)>,
+}
+
+/// What a person can command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verb {
+    /// All traffic to stable, the revision is rejected.
+    Abort,
+    /// To the last step; with `skip` one step on.
+    Promote,
+    /// Stay at this weight.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Try a rejected revision again.
+    Retry,
+}
+
+impl Verb {
+    /// The key in the register's tokens.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Abort => "abort",
+            Self::Promote => "promote",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Retry => "retry",
+        }
+    }
+}
+
+/// `"<token> <reason>"` of a command annotation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// Consumed once.
+    pub token: String,
+    /// For people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// The HTTPRoute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RouteFact {
+    /// There is none.
+    Missing,
+    /// One of this name that is not ours.
+    Foreign(String),
+    /// Ours, and the register cannot be read: what is wrong, and the version that said so.
+    Unreadable {
+        /// resourceVersion.
+        version: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Ours.
+    Present(Box<Route>),
+}
+
+/// The route and its register.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Route {
+    /// resourceVersion: what every write but Lower is decided on.
+    pub version: String,
+    /// The annotations.
+    pub register: Register,
+    /// The backends of its rule, in order.
+    pub backends: Vec<Backend>,
+    /// Hostnames, parents and timeouts are as the spec wants them.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub current: bool,
+    /// What the gateways say of this generation.
+    #[serde(default)]
+    pub acceptance: Acceptance,
+    /// The last manager beside us that wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stranger: Option<String>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// One backend.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backend {
+    /// The revision whose Service it names; none = a Service that is none of ours.
+    pub revision: Option<Revision>,
+    /// Its weight; none = missing, which Gateway API reads as 1.
+    pub weight: Option<i64>,
+}
+
+/// Is the route programmed?
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Acceptance {
+    /// Every parent accepts this generation.
+    #[default]
+    Accepted,
+    /// At least one has not answered.
+    Pending,
+    /// At least one says no: its reason, and its name.
+    Refused(String),
+}
+
+/// The Service `<name>`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Apex {
+    /// There is none.
+    #[default]
+    Missing,
+    /// One of this name that is not ours.
+    Foreign(String),
+    /// Ours; it selects a revision.
+    Selects {
+        /// Which.
+        revision: Option<Revision>,
+        /// resourceVersion.
+        version: String,
+    },
+}
+
+impl Apex {
+    /// Is there none?
+    pub const fn is_missing(&self) -> bool {
+        matches!(self, Self::Missing)
+    }
+
+    /// The revision that it selects.
+    pub const fn revision(&self) -> Option<&Revision> {
+        match self {
+            Self::Selects { revision, .. } => revision.as_ref(),
+            Self::Missing | Self::Foreign(_) => None,
+        }
+    }
+}
+
+/// What exists of one revision.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Arm {
+    /// Its Service.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub service: bool,
+    /// The snapshot of its prompts.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub prompts: bool,
+    /// The immutable record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<Record>,
+    /// Its Deployment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<Deployment>,
+    /// Its pods, without those that are terminating.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pods: Vec<Pod>,
+}
+
+/// What a ControllerRevision records.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// The attempt that it was to begin.
+    pub attempt: i64,
+    /// Image per container, by digest.
+    pub images: BTreeMap<String, String>,
+    /// Model name and version, for status.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub model: String,
+    /// What the builders need to make the revision again; not for decisions.
+    #[serde(skip)]
+    pub raw: Arc<Raw>,
+}
+
+/// A Deployment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Deployment {
+    /// resourceVersion.
+    pub version: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// `spec.replicas`.
+    pub size: i32,
+    /// Its template names the bytes that were approved.
+    pub pinned: bool,
+}
+
+/// A pod that is not terminating.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pod {
+    /// Its name.
+    pub name: String,
+    /// Its containers are ready.
+    pub ready: bool,
+    /// It was made from the pinned template.
+    pub pinned: bool,
+    /// When it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    /// Digest (`sha256:…`) per container, as the node reports it; empty where it reports none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub digests: BTreeMap<String, String>,
+    /// Something that needs no Prometheus.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<Signal>,
+    /// Why it is not ready: reason of a waiting container (`ImagePullBackOff`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<String>,
+}
+
+/// What a pod's state says by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Signal {
+    /// Two failed exits, or CrashLoopBackOff.
+    CrashLoop,
+    /// Killed for its memory.
+    OOMKilled,
+}
+
+impl Arm {
+    /// Ready pods of the template in force.
+    pub fn ready(&self) -> i32 {
+        let pinned = self.deployment.as_ref().is_some_and(|deployment| deployment.pinned);
+        i32::try_from(self.pods.iter().filter(|pod| pod.ready && pod.pinned == pinned).count()).unwrap_or(i32::MAX)
+    }
+
+    /// The first signal of any pod, an OOM before a crash loop.
+    pub fn signal(&self) -> Option<(Signal, &str)> {
+        let find =
+            |signal| self.pods.iter().find(|pod| pod.signal == Some(signal)).map(|pod| (signal, pod.name.as_str()));
+        find(Signal::OOMKilled).or_else(|| find(Signal::CrashLoop))
+    }
+
+    /// Does anything of it exist that costs something?
+    pub const fn runs(&self) -> bool {
+        self.deployment.is_some() || self.service
+    }
+}
+
+impl World {
+    /// The usable spec.
+    pub fn spec(&self) -> Option<&Spec> {
+        match &self.desired {
+            Desired::Usable(spec) => Some(spec),
+            Desired::Unusable { .. } => None,
+        }
+    }
+
+    /// The route, where it is ours and readable.
+    pub fn route(&self) -> Option<&Route> {
+        match &self.route {
+            RouteFact::Present(route) => Some(route),
+            RouteFact::Missing | RouteFact::Foreign(_) | RouteFact::Unreadable { .. } => None,
+        }
+    }
+
+    /// What exists of a revision; nothing is a value too.
+    pub fn arm(&self, revision: &Revision) -> &Arm {
+        static NOTHING: Arm = Arm { service: false, prompts: false, record: None, deployment: None, pods: Vec::new() };
+        self.arms.get(revision).unwrap_or(&NOTHING)
+    }
+
+    /// The plan that the running attempt was begun with; none when it is lost.
+    pub fn plan(&self) -> Option<Strategy> {
+        let register = &self.route()?.register;
+        let canary = self.status.canary.as_ref()?;
+        (canary.attempt == register.attempt).then(|| Strategy::from_pinned(canary.plan.as_ref()?)).flatten()
+    }
+
+    /// The size of the application: the larger of what the attempt began with and what is asked for now.
+    pub fn basis(&self) -> i32 {
+        let now = self.spec().map_or(0, |spec| spec.replicas);
+        self.plan().map_or(now, |plan| plan.replicas.max(now))
+    }
+}
+
+impl Route {
+    /// The canary's share by the weights that stand; none where they make no sense.
+    pub fn weight(&self) -> Option<Weight> {
+        match (self.backends.as_slice(), &self.register.canary) {
+            ([only], None) => (only.revision.as_ref() == Some(&self.register.stable)).then_some(Weight::ZERO),
+            ([stable, canary], Some(name))
+                if stable.revision.as_ref() == Some(&self.register.stable)
+                    && canary.revision.as_ref() == Some(name) =>
+            {
+                let (stable, canary) = (stable.weight?, canary.weight?);
+                let sum = stable.checked_add(canary).filter(|sum| *sum > 0 && stable >= 0 && canary >= 0)?;
+                Weight::from_ppm(canary.checked_mul(1_000_000)? / sum)
+            }
+            _ => None,
+        }
+    }
+}
