@@ -136,7 +136,7 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "spec.strategy.steps[].weight",
-        "type(self) == int ? self >= 1 && self <= 100 : string(self).matches('^[0-9]{1,3}([.][0-9]{1,4})?%$') && \
+        "string(self).matches('^([0-9]{1,3}|[0-9]{1,3}([.][0-9]{1,4})?%)$') && \
          double(string(self).replace('%', '')) > 0.0 && double(string(self).replace('%', '')) <= 100.0",
         "the weight must be a percentage above 0 and at most 100: write an integer such as 5, or a string such as \
          \"0.5%\"",

@@ -70,8 +70,12 @@ impl Weight {
             IntOrString::Int(percent) => percent.to_string(),
             IntOrString::String(text) => text.clone(),
         };
-        Percent::from_int_or_string(value)
-            .ok()
+        // A quoted integer can only mean itself; a quoted fraction without `%` could mean two things.
+        let read = match value {
+            IntOrString::String(text) if !text.contains(['.', '%']) => format!("{text}%").parse(),
+            other => Percent::from_int_or_string(other),
+        };
+        read.ok()
             .and_then(|percent| Self::from_ppm(percent.ppm()))
             .filter(|weight| !weight.is_zero())
             .ok_or_else(|| ValueError::Weight(shown()))
@@ -147,6 +151,9 @@ mod tests {
         for bad in [IntOrString::Int(0), IntOrString::Int(101), IntOrString::String("100.5%".to_owned())] {
             assert!(Weight::from_int_or_string(&bad).unwrap_err().to_string().contains("from 1 to 100"));
         }
+        let quoted = |text: &str| Weight::from_int_or_string(&IntOrString::String(text.to_owned()));
+        assert_eq!(quoted("25").map(Weight::ppm), Ok(250_000));
+        assert!(quoted("0.5").is_err() && quoted("half").is_err() && quoted("").is_err());
         let half = Weight::from_int_or_string(&IntOrString::String("0.5%".to_owned())).unwrap();
         assert_eq!(half.ppm(), 5_000);
         assert_eq!(IntOrString::from(half), IntOrString::String("0.5%".to_owned()));
