@@ -66,10 +66,7 @@ fn put(paths: &Paths, namespace: &str, reference: &str, image: &Image) -> Result
     fs::write(&file, &image.archive).doing(|| format!("write {}", file.display()))?;
     let imported = run(ctr(paths, namespace).args(["images", "import"]).arg(&file));
     let _ = fs::remove_file(&file);
-    imported.map(drop).map_err(|error| {
-        eprintln!("lab: {reference} could not be imported");
-        error
-    })
+    imported.map(drop)
 }
 
 /// Ends every container and forgets it, so that runc, the shims and the mounts are cleaned up by those who made them.

@@ -148,7 +148,8 @@ fn digest(bytes: &[u8]) -> String {
 
 /// Lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    let digit = |n: u8| char::from(b"0123456789abcdef"[usize::from(n)]);
+    bytes.iter().flat_map(|b| [digit(b >> 4), digit(b & 15)]).collect()
 }
 
 #[cfg(test)]
@@ -198,7 +199,7 @@ mod tests {
     #[test]
     fn the_layer_has_a_user_a_writable_tmp_and_an_executable_binary() {
         let files = unpack(&layer(&[("app".into(), b"code".to_vec())]).unwrap());
-        assert_eq!(files["tmp/"].0, 0o1777);
+        assert_eq!(files["tmp"].0, 0o1777);
         assert_eq!(files["app"], (0o755, b"code".to_vec()));
         assert!(String::from_utf8_lossy(&files["etc/passwd"].1).contains("nonroot:x:65532"));
     }

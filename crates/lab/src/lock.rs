@@ -1,6 +1,7 @@
 //! One lab per machine.
 
-use std::fs::{self, File};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
@@ -13,7 +14,7 @@ const FILE: &str = "/run/microapp-lab.lock";
 /// Held while a lab is started, stopped or changed. The file names the state directory of the machine's lab.
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -22,6 +23,7 @@ impl Lock {
         let file = File::options()
             .create(true)
             .truncate(false)
+            .read(true)
             .write(true)
             .open(FILE)
             .doing(|| format!("open {FILE} (the lab needs root)"))?;
@@ -29,16 +31,22 @@ impl Lock {
             eprintln!("lab: waiting for another command of the lab to end");
             flock(&file, FlockOperation::LockExclusive).doing(|| format!("lock {FILE}"))?;
         }
-        Ok(Self { _file: file })
+        Ok(Self { file })
     }
 
     /// The state directory that the machine's lab was started with, if there is or was one.
     pub(crate) fn owner(&self) -> Option<Paths> {
-        let root = fs::read_to_string(FILE).ok()?;
+        let mut root = String::new();
+        (&self.file).seek(SeekFrom::Start(0)).and_then(|_| (&self.file).read_to_string(&mut root)).ok()?;
         (!root.is_empty()).then(|| Paths::at(Path::new(root.trim_end())))
     }
 
     pub(crate) fn set_owner(&self, paths: Option<&Paths>) -> Result<()> {
-        fs::write(FILE, paths.map(Paths::text).unwrap_or_default()).doing(|| format!("write {FILE}"))
+        let mut file = &self.file;
+        let written = file
+            .set_len(0)
+            .and_then(|()| file.seek(SeekFrom::Start(0)))
+            .and_then(|_| file.write_all(paths.map(Paths::text).unwrap_or_default().as_bytes()));
+        written.doing(|| format!("write {FILE}"))
     }
 }

@@ -68,6 +68,13 @@ pub(crate) fn condition(paths: &Paths, get: &[&str], condition: &str) -> bool {
     run(kubectl(paths).args(get).arg("-o").arg(path)).is_ok_and(|status| status == "True")
 }
 
+/// Whether every custom resource definition is served. `kubectl wait` would ask for each of them in turn.
+pub(crate) fn definitions(paths: &Paths) -> bool {
+    let path = "jsonpath={range .items[*]}{.status.conditions[?(@.type==\"Established\")].status}{\"\\n\"}{end}";
+    run(kubectl(paths).args(["get", "customresourcedefinitions", "-o", path]))
+        .is_ok_and(|lines| !lines.is_empty() && lines.lines().all(|status| status == "True"))
+}
+
 /// kubectl inside the namespace as the administrator.
 pub(crate) fn kubectl(paths: &Paths) -> std::process::Command {
     let mut kubectl = netns::command(paths.bin("kubectl"));

@@ -134,8 +134,10 @@ impl Start<'_> {
         // The definitions are too large for the annotation of a client-side apply.
         let mut apply = ready::kubectl(self.paths);
         run(apply.args(["apply", "--server-side", "--filename"]).arg(&definitions))?;
-        let mut wait = ready::kubectl(self.paths);
-        run(wait.args(["wait", "--for=condition=Established", "--timeout=60s", "--filename"]).arg(&definitions))?;
+        let apiserver = process::recorded(self.paths, Part::Apiserver)?;
+        ready::wait_for(self.paths, &apiserver, Duration::from_secs(60), "serving the gateway's definitions", || {
+            ready::definitions(self.paths)
+        })?;
         self.apply(&["cfg/gateway.yaml"])?;
         let contour = self.spawn(Part::Contour)?;
         run(&mut command(&commandline::envoy_bootstrap(self.paths)))?;

@@ -25,7 +25,7 @@ impl Response {
 
     /// The line of the log, with its end.
     pub(crate) fn line(&self) -> String {
-        let mut line = serde_json::json!(self).to_string();
+        let mut line = serde_json::to_string(self).unwrap_or_default();
         line.push('\n');
         line
     }
