@@ -35,7 +35,7 @@ pub(crate) fn load(paths: &Paths, archive: &Path) -> Result<String> {
 
 /// Imports an image under its tag and its digest and returns `name@sha256:…`.
 pub(crate) fn import(paths: &Paths, reference: &str, image: &Image) -> Result<String> {
-    put(paths, KUBERNETES, reference, image)?;
+    put(paths, KUBERNETES, image)?;
     let pinned = pinned(reference, image)?;
     // The kubelet accepts a reference by digest only if that very reference is known.
     run(ctr(paths, KUBERNETES).args(["images", "tag", "--force", reference, &pinned]))?;
@@ -44,7 +44,7 @@ pub(crate) fn import(paths: &Paths, reference: &str, image: &Image) -> Result<St
 
 /// Pushes an image to the lab's registry and returns `10.90.0.10:5000/name@sha256:…`.
 pub(crate) fn push(paths: &Paths, reference: &str, image: &Image) -> Result<String> {
-    put(paths, STAGING, reference, image)?;
+    put(paths, STAGING, image)?;
     run(ctr(paths, STAGING).args(["images", "push", "--plain-http", reference]))?;
     run(ctr(paths, STAGING).args(["images", "rm", reference]))?;
     pinned(reference, image)
@@ -61,7 +61,7 @@ fn pinned(reference: &str, image: &Image) -> Result<String> {
     Ok(format!("{name}@{}", image.digest))
 }
 
-fn put(paths: &Paths, namespace: &str, reference: &str, image: &Image) -> Result<()> {
+fn put(paths: &Paths, namespace: &str, image: &Image) -> Result<()> {
     let file = paths.join(format!("run/image-{}.tar", std::process::id()));
     fs::write(&file, &image.archive).doing(|| format!("write {}", file.display()))?;
     let imported = run(ctr(paths, namespace).args(["images", "import"]).arg(&file));

@@ -46,7 +46,8 @@ impl Record {
         match stat(self.pid) {
             Some((_, started)) if started != self.started => Liveness::Dead,
             Some(('T' | 't', _)) => Liveness::Frozen,
-            Some(('Z' | 'X', _)) | None => Liveness::Dead,
+            Some(('Z' | 'X', _)) if !has_threads(self.pid) => Liveness::Dead,
+            None => Liveness::Dead,
             Some(_) => Liveness::Running,
         }
     }
@@ -67,6 +68,11 @@ impl Record {
     pub(crate) fn load(paths: &Paths, part: Part) -> Option<Self> {
         serde_json::from_slice(&fs::read(paths.record(part)).ok()?).ok()
     }
+}
+
+/// Whether threads are left: until the last one has ended, a killed process holds its ports and files.
+fn has_threads(pid: i32) -> bool {
+    fs::read_dir(format!("/proc/{pid}/task")).is_ok_and(|tasks| tasks.count() > 1)
 }
 
 /// The state letter and the start time of a process.
