@@ -11,12 +11,15 @@
 #![warn(missing_docs)]
 
 pub mod after;
+pub mod build;
 pub mod counts;
 pub mod decide;
 pub mod evidence;
 pub mod explain;
+pub mod lens;
 pub mod plan;
 pub mod register;
+pub mod replay;
 pub mod revision;
 pub mod status;
 pub mod strategy;

@@ -109,6 +109,10 @@ pub struct Raw {
     pub model: Value,
     /// `spec.traffic.gateway`.
     pub gateway: Value,
+    /// `spec.traffic.port`; 0 where it is not known.
+    pub port: u16,
+    /// The name of the prompts' ConfigMap, which the template may refer to.
+    pub prompts_from: Option<String>,
     /// `spec.prompts.mountPath`.
     pub mount_path: Option<String>,
     /// `data` and `binaryData` of the prompts' ConfigMap.

@@ -10,6 +10,8 @@ mod judge;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 pub use codec::saved_at;
 pub use fold::fold;
 pub use gate::{GateEvidence, Seen};
@@ -18,6 +20,7 @@ pub use judge::{GateView, Judgement, Preflight, Refusal, SteppedBack, judge};
 use crate::{
     counts::{Unfit, Watch},
     strategy::Strategy,
+    world::World,
 };
 
 /// Where the attempt stands while windows come in: the register's attempt, step and time.
@@ -31,6 +34,29 @@ pub struct Position {
     pub since: f64,
     /// A pause is in force, by command or by hand.
     pub paused: bool,
+}
+
+impl Position {
+    /// Where the register says that the attempt stands.
+    pub fn of(world: &World) -> Self {
+        let Some(route) = world.route() else {
+            return Self { attempt: 0, step: None, since: 0.0, paused: false };
+        };
+        let register = &route.register;
+        let wanted = register.step.and_then(|step| Some(world.plan()?.steps.get(step)?.weight));
+        let lowered = wanted.zip(route.weight()).is_some_and(|(wanted, weight)| weight < wanted);
+        Self {
+            attempt: register.attempt,
+            step: register.step,
+            since: register.since.map_or(0.0, seconds),
+            paused: register.tokens.paused() || lowered,
+        }
+    }
+}
+
+/// Seconds since the epoch.
+pub fn seconds(time: Timestamp) -> f64 {
+    time.as_nanosecond() as f64 / 1e9
 }
 
 /// The evidence of one attempt.

@@ -1,0 +1,138 @@
+//! The rollout itself: what is wanted, what was commanded, what status says.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use microapp_api::{
+    conditions::Reason,
+    labels::command,
+    v1alpha1::{ImagePolicy, MicroAppRolloutSpec, MicroAppRolloutStatus, Model},
+};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{
+    Prompts, images,
+    json::{annotation, is_deleting, list, name, text, time},
+    parents,
+};
+use crate::{
+    revision::{Revision, prompts_digest},
+    strategy::Strategy,
+    world::{Command, Desired, Raw, Spec, Verb},
+};
+
+/// The ConfigMap that the spec names, whatever else is wrong with it.
+pub fn prompts_name(rollout: &Value) -> Option<&str> {
+    text(rollout, "/spec/prompts/configMapRef/name")
+}
+
+/// What the spec asks for. The revision is of the stored JSON, never of typed structs.
+pub fn desired(rollout: &Value, prompts: &Prompts, prices: &str) -> Desired {
+    let invalid = |message: String| Desired::Unusable { reason: Reason::InvalidSpec, message };
+    let raw = rollout.get("spec").unwrap_or(&Value::Null);
+    let spec = match MicroAppRolloutSpec::deserialize(raw) {
+        Ok(spec) => spec,
+        Err(error) => return invalid(format!("the spec cannot be read: {error}")),
+    };
+    let (digest, data) = match (prompts_name(rollout), prompts) {
+        (None, _) | (Some(_), Prompts::Unnamed) => (String::new(), None),
+        (Some(name), Prompts::Missing) => {
+            let namespace = text(rollout, "/metadata/namespace").unwrap_or_default();
+            let message = format!(
+                "ConfigMap {name} does not exist in namespace {namespace}; create it or change spec.prompts.configMapRef.name"
+            );
+            return Desired::Unusable { reason: Reason::PromptsMissing, message };
+        }
+        (Some(_), Prompts::Found(data, binary)) => (prompts_digest(data, binary), Some((data.clone(), binary.clone()))),
+    };
+    let Some(port) = u16::try_from(spec.traffic.port).ok().filter(|port| *port > 0) else {
+        return invalid(format!("traffic.port: {} is no port; write 1 to 65535", spec.traffic.port));
+    };
+    let template = spec.template.raw();
+    let images = images(template);
+    if list(template, "/spec/containers").is_empty() {
+        return invalid("template.spec.containers: at least one container is needed".to_owned());
+    }
+    let strategy = match Strategy::resolve(&spec, prices) {
+        Ok(strategy) => strategy,
+        Err(sentence) => return invalid(sentence.to_string()),
+    };
+    let part = |pointer: &str| raw.pointer(pointer).cloned().unwrap_or(Value::Null);
+    let model = part("/model");
+    Desired::Usable(Box::new(Spec {
+        revision: Revision::of(template, &model, i64::from(port), &digest),
+        replicas: spec.replicas,
+        port,
+        strategy,
+        images,
+        allow_tag: match spec.image_policy {
+            ImagePolicy::Digest => false,
+            ImagePolicy::AllowTag => true,
+        },
+        prompts: spec.prompts.as_ref().map(|prompts| prompts.config_map_ref.name.clone()),
+        raw: Arc::new(Raw {
+            template: template.clone(),
+            model,
+            gateway: part("/traffic/gateway"),
+            port,
+            prompts_from: spec.prompts.as_ref().map(|prompts| prompts.config_map_ref.name.clone()),
+            mount_path: spec.prompts.as_ref().map(|prompts| prompts.mount_path.clone()),
+            prompts: data,
+        }),
+    }))
+}
+
+/// `provider/name@version` of a stored model; empty where it does not read.
+pub(super) fn model(stored: &Value) -> String {
+    Model::deserialize(stored).map(|model| model.display()).unwrap_or_default()
+}
+
+/// Status as it stands; one that does not read is as good as none, since all of it is a copy.
+pub(super) fn status(rollout: &Value) -> MicroAppRolloutStatus {
+    rollout.get("status").and_then(|status| MicroAppRolloutStatus::deserialize(status).ok()).unwrap_or_default()
+}
+
+/// `"<token> <reason>"` per verb.
+pub(super) fn commands(rollout: &Value) -> BTreeMap<Verb, Command> {
+    [
+        (Verb::Abort, command::ABORT),
+        (Verb::Promote, command::PROMOTE),
+        (Verb::Pause, command::PAUSE),
+        (Verb::Resume, command::RESUME),
+        (Verb::Retry, command::RETRY),
+    ]
+    .into_iter()
+    .filter_map(|(verb, key)| {
+        let text = annotation(rollout, key)?.trim();
+        let (token, reason) = text.split_once(' ').unwrap_or((text, ""));
+        let command = Command { token: token.to_owned(), reason: reason.trim().to_owned() };
+        (!token.is_empty()).then_some((verb, command))
+    })
+    .collect()
+}
+
+/// The oldest other rollout with the same gateway and host; path is always `/`. Only a younger one has a conflict.
+pub(super) fn conflict(rollout: &Value, others: &[Arc<Value>]) -> Option<String> {
+    let age = |one: &Value| (time(one, "/metadata/creationTimestamp"), name(one).to_owned());
+    let (ours, mine) = (claims(rollout), age(rollout));
+    others
+        .iter()
+        .filter(|other| !is_deleting(other) && age(other) < mine && !ours.is_disjoint(&claims(other)))
+        .map(|other| age(other))
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// What a rollout claims: each of its parents with each of its hosts.
+fn claims(rollout: &Value) -> BTreeSet<(String, String)> {
+    let namespace = text(rollout, "/metadata/namespace").unwrap_or_default();
+    let parents = parents(list(rollout, "/spec/traffic/gateway/parentRefs"), namespace);
+    let mut hosts: Vec<_> = list(rollout, "/spec/traffic/gateway/hostnames").iter().filter_map(Value::as_str).collect();
+    if hosts.is_empty() {
+        hosts.push("");
+    }
+    parents.iter().flat_map(|parent| hosts.iter().map(|host| (format!("{parent:?}"), (*host).to_owned()))).collect()
+}

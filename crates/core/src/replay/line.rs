@@ -1,0 +1,220 @@
+//! The lines of a trace, read strictly: what does not read is one sentence, and nothing has happened.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value, value::RawValue};
+
+use crate::{
+    counts::{Before, BeforeResult, Counts, Side, Sides, Unfit, Unknown},
+    strategy::{Gate, GateKind, Strategy},
+    world::Signal,
+};
+
+/// Why a line or a manifest does not read: one sentence.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Malformed(pub String);
+
+impl Malformed {
+    pub(super) fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+/// A command of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Command {
+    Abort,
+    Promote,
+    SkipStep,
+    Pause,
+    Resume,
+    Retry,
+}
+
+/// One parsed line.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub t: f64,
+    /// `t` as it was written, to be echoed.
+    pub t_text: String,
+    pub gates: BTreeMap<String, Result<Sides, Unknown>>,
+    pub ready: bool,
+    pub gap: bool,
+    pub pod: Option<Signal>,
+    pub command: Option<Command>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw<'a> {
+    #[serde(borrow)]
+    t: &'a RawValue,
+    gates: BTreeMap<String, RawSides>,
+    #[serde(default = "yes")]
+    ready: bool,
+    #[serde(default)]
+    gap: bool,
+    #[serde(default)]
+    pod: Option<Signal>,
+    #[serde(default)]
+    command: Option<Command>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSides {
+    #[serde(default)]
+    canary: Option<Value>,
+    #[serde(default)]
+    stable: Option<Value>,
+}
+
+impl Line {
+    pub fn parse(text: &str, strategy: &Strategy) -> Result<Self, Malformed> {
+        let raw: Raw = serde_json::from_str(text).map_err(|error| Malformed(format!("the line does not read: {error}")))?;
+        let t_text = raw.t.get().to_owned();
+        let t: f64 = serde_json::from_str(&t_text).map_err(|_| Malformed(format!("t is no number: {t_text}")))?;
+        if !t.is_finite() {
+            return Err(Malformed(format!("t is no time: {t_text}")));
+        }
+        let mut gates = BTreeMap::new();
+        for (name, sides) in &raw.gates {
+            let gate = find(strategy, name)?;
+            let side = |value: &Option<Value>| value.as_ref().map(|value| side(gate, value)).transpose();
+            let sides = Sides { canary: side(&sides.canary)?, stable: side(&sides.stable)?, near: [None, None] };
+            gates.insert(name.clone(), Ok(sides));
+        }
+        Ok(Self { t, t_text, gates, ready: raw.ready, gap: raw.gap, pod: raw.pod, command: raw.command })
+    }
+}
+
+fn find<'a>(strategy: &'a Strategy, name: &str) -> Result<&'a Gate, Malformed> {
+    strategy.gates.iter().find(|gate| gate.name == name).ok_or_else(|| {
+        let known: Vec<_> = strategy.gates.iter().map(|gate| gate.name.as_str()).collect();
+        Malformed(format!("unknown gate {name:?}; the rollout has {}", known.join(", ")))
+    })
+}
+
+/// Counts in the form of the gate's kind.
+fn side(gate: &Gate, value: &Value) -> Result<Side, Malformed> {
+    let wrong = |form: &str| Malformed(format!("gate {}: {value} is not {form}, non-negative integers", gate.name));
+    let numbers = |value: &Value| value.as_array()?.iter().map(Value::as_u64).collect::<Option<Vec<_>>>();
+    match &gate.kind {
+        GateKind::ErrorRate { .. } => match numbers(value).as_deref() {
+            Some([bad, total]) => Ok(Side::count(*bad, *total)),
+            _ => Err(wrong("[bad, total]")),
+        },
+        GateKind::Latency { .. } => match numbers(value).as_deref() {
+            Some([bad, total]) => Ok(Side::count(*bad, *total)),
+            Some([above, below, total]) => Ok(Side::Count { above: *above, below: *below, total: *total }),
+            _ => Err(wrong("[bad, total] or [bad_above, bad_below, total]")),
+        },
+        GateKind::Hallucination { .. } => match numbers(value).as_deref() {
+            Some([bad, good, void, started]) => Ok(Side::Late { bad: *bad, good: *good, void: *void, started: *started }),
+            _ => Err(wrong("[bad, good, void, started]")),
+        },
+        GateKind::TokenCost { .. } => {
+            let object = value.as_object().filter(|object| object.len() == 2);
+            let number = |key: &str| object?.get(key)?.as_u64();
+            match (number("n"), number("sum")) {
+                (Some(n), Some(sum)) => Ok(Side::Mean { n, sum: i128::from(sum) }),
+                _ => Err(wrong("{\"n\": N, \"sum\": S}")),
+            }
+        }
+    }
+}
+
+/// The optional first line: what stable did before.
+#[derive(Clone, Debug)]
+pub(super) struct Start {
+    baseline: BTreeMap<String, Side>,
+    seconds: f64,
+    scrape: f64,
+}
+
+impl Default for Start {
+    fn default() -> Self {
+        Self { baseline: BTreeMap::new(), seconds: 3600.0, scrape: 5.0 }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawStart {
+    baseline: BTreeMap<String, Value>,
+    #[serde(default)]
+    seconds: Option<f64>,
+    #[serde(default)]
+    scrape: Option<f64>,
+}
+
+impl Start {
+    /// `None` for a line that is no baseline.
+    pub fn parse(text: &str, strategy: &Strategy) -> Result<Option<Self>, Malformed> {
+        let value: Value =
+            serde_json::from_str(text).map_err(|error| Malformed(format!("the line does not read: {error}")))?;
+        if value.get("baseline").is_none() {
+            return Ok(None);
+        }
+        let raw: RawStart =
+            serde_json::from_value(value).map_err(|error| Malformed(format!("the baseline does not read: {error}")))?;
+        let positive = |name: &str, value: Option<f64>, default: f64| match value {
+            None => Ok(default),
+            Some(value) if value.is_finite() && value > 0.0 => Ok(value),
+            Some(value) => Err(Malformed(format!("{name} must be above 0, not {value}"))),
+        };
+        let mut baseline = BTreeMap::new();
+        for (name, value) in &raw.baseline {
+            baseline.insert(name.clone(), side(find(strategy, name)?, value)?);
+        }
+        let seconds = positive("seconds", raw.seconds, 3600.0)?;
+        Ok(Some(Self { baseline, seconds, scrape: positive("scrape", raw.scrape, 5.0)? }))
+    }
+
+    /// The answer that telemetry would give. A gate that is not listed passes preflight, one with total 0 does not.
+    pub fn counts(&self, strategy: &Strategy) -> Counts {
+        let before = |side| Before { side, seconds: self.seconds, phi: 1.0 };
+        let one = |gate: &Gate| -> BeforeResult {
+            match self.baseline.get(&gate.name) {
+                None => Ok(before(nothing(gate))),
+                Some(side) if is_empty(*side) => Err(Unfit {
+                    reason: Unknown::NoData,
+                    message: format!("stable had no request for gate {} before", gate.name),
+                    fatal: false,
+                }),
+                Some(side) if side.is_inconsistent() => Err(Unfit {
+                    reason: Unknown::Inconsistent,
+                    message: format!("stable's baseline of gate {} has more bad requests than requests", gate.name),
+                    fatal: false,
+                }),
+                Some(side) => Ok(before(*side)),
+            }
+        };
+        let gates = strategy.gates.iter().map(|gate| (gate.name.clone(), one(gate))).collect();
+        Counts::Baseline { gates, interval: self.scrape, pins: BTreeMap::new() }
+    }
+}
+
+/// No counts, in the form of the gate's kind.
+pub(super) fn nothing(gate: &Gate) -> Side {
+    match gate.kind {
+        GateKind::ErrorRate { .. } | GateKind::Latency { .. } => Side::count(0, 0),
+        GateKind::Hallucination { .. } => Side::Late { bad: 0, good: 0, void: 0, started: 0 },
+        GateKind::TokenCost { .. } => Side::Mean { n: 0, sum: 0 },
+    }
+}
+
+const fn is_empty(side: Side) -> bool {
+    match side {
+        Side::Count { total, .. } => total == 0,
+        Side::Mean { n, .. } => n == 0,
+        Side::Late { void, started, .. } => started <= void,
+    }
+}
