@@ -1,1 +1,17 @@
-//! kubectl microapp: status, why, commands, replay.
+//! `kubectl microapp`: what a rollout does and why, commands to it, and its decisions replayed.
+//!
+//! Each verb reads a [`view::View`] (the object, its route's record, the time) and everything after that is pure:
+//! [`outcome`] gives the exit code, [`screen`], [`why`] and [`json`] the text, [`order`] the annotation of a command.
+//! `replay` needs none of it and starts without a client.
+
+pub mod args;
+pub mod cluster;
+pub mod exit;
+pub mod json;
+pub mod order;
+pub mod outcome;
+pub mod paint;
+pub mod screen;
+pub mod verbs;
+pub mod view;
+pub mod why;

@@ -1,0 +1,148 @@
+//! How one revision fares: the word behind the exit code.
+
+use microapp_api::{
+    conditions::{Cause, ConditionType, Reason},
+    v1alpha1,
+};
+use serde::Serialize;
+
+use crate::{exit::Exit, view::View};
+
+/// Where a revision stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Outcome {
+    /// It is stable, or was.
+    Promoted,
+    /// It is being prepared, tried, or waits for a person.
+    InProgress,
+    /// All traffic went back, and it is not tried again by itself.
+    RolledBack,
+    /// Nothing moves before a person acts.
+    Stalled,
+    /// A person took it back.
+    Aborted,
+    /// Another revision is wanted.
+    Superseded,
+}
+
+impl Outcome {
+    /// The exit code of it.
+    pub const fn exit(self) -> Exit {
+        match self {
+            Self::Promoted => Exit::Ok,
+            Self::InProgress => Exit::InProgress,
+            Self::RolledBack => Exit::RolledBack,
+            Self::Stalled => Exit::Stalled,
+            Self::Aborted => Exit::Aborted,
+            Self::Superseded => Exit::Superseded,
+        }
+    }
+
+    /// In words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Promoted => "promoted",
+            Self::InProgress => "in progress",
+            Self::RolledBack => "rolled back",
+            Self::Stalled => "stalled",
+            Self::Aborted => "aborted by a person",
+            Self::Superseded => "superseded by another revision",
+        }
+    }
+
+    /// Of a cause that ended an attempt.
+    pub const fn of(cause: Cause) -> Self {
+        match cause {
+            Cause::Command => Self::Aborted,
+            Cause::Superseded | Cause::SetBack => Self::Superseded,
+            Cause::GateFailed
+            | Cause::CrashLoop
+            | Cause::OOMKilled
+            | Cause::NotReady
+            | Cause::PinFailed
+            | Cause::Inconclusive => Self::RolledBack,
+            // Neither is a verdict on the revision: without pods nothing can be tried, without a route it begins again.
+            Cause::ScaledToZero => Self::Stalled,
+            Cause::RouteLost => Self::InProgress,
+        }
+    }
+
+    /// How `revision` fares; without one, the revision that the spec asks for now.
+    pub fn read(view: &View, revision: Option<&str>) -> Self {
+        let desired = Self::desired(view);
+        match (revision, desired) {
+            (None, None) if !view.is_observed() => Self::InProgress,
+            // The operator saw the spec and could not make a revision of it.
+            (None, None) => Self::wanted(view, None),
+            (None, Some(desired)) => Self::wanted(view, Some(desired)),
+            (Some(asked), _) if is_stable(view, asked) => Self::Promoted,
+            (Some(asked), Some(desired)) if asked == desired => Self::wanted(view, Some(asked)),
+            (Some(asked), Some(_)) => Self::past(view, asked),
+            (Some(_), None) => Self::InProgress,
+        }
+    }
+
+    /// The revision of the spec as it stands; none before the operator saw it, or where it cannot use it.
+    pub fn desired(view: &View) -> Option<&str> {
+        let unusable = matches!(
+            view.says().and_then(|says| says.reason.parse().ok()),
+            Some(Reason::InvalidSpec | Reason::PromptsMissing)
+        );
+        view.status().desired_revision.as_deref().filter(|_| view.is_observed() && !unusable)
+    }
+
+    /// The revision that the spec asks for: the conditions speak of it.
+    fn wanted(view: &View, revision: Option<&str>) -> Self {
+        if let Some(reason) = view.reason(ConditionType::Stalled) {
+            let cause = revision.filter(|_| reason == Reason::RolledBack).and_then(|revision| cause(view, revision));
+            return match (reason, cause) {
+                (_, Some(cause)) => Self::of(cause),
+                (Reason::RolledBack, None) => Self::RolledBack,
+                (_, None) => Self::Stalled,
+            };
+        }
+        let Some(revision) = revision else { return Self::InProgress };
+        if is_stable(view, revision) {
+            return Self::Promoted;
+        }
+        match view.reason(ConditionType::Ready) {
+            Some(Reason::ScaledToZero) => Self::Stalled,
+            _ => Self::InProgress,
+        }
+    }
+
+    /// A revision that the spec does not ask for any more.
+    fn past(view: &View, revision: &str) -> Self {
+        let entry = view.status().history.iter().rev().find(|entry| entry.revision == revision);
+        match entry.map(|entry| entry.outcome) {
+            Some(v1alpha1::Outcome::Promoted | v1alpha1::Outcome::Initial) => Self::Promoted,
+            Some(v1alpha1::Outcome::RolledBack | v1alpha1::Outcome::Rejected) => {
+                match entry.and_then(|entry| entry.cause).map(Self::of) {
+                    Some(outcome @ (Self::RolledBack | Self::Aborted)) => outcome,
+                    // Nobody is going to try it again.
+                    Some(_) => Self::Superseded,
+                    None => Self::RolledBack,
+                }
+            }
+            None => cause(view, revision).map_or(Self::Superseded, Self::of),
+        }
+    }
+}
+
+fn is_stable(view: &View, revision: &str) -> bool {
+    view.status().stable.as_ref().is_some_and(|stable| stable.revision == revision)
+}
+
+/// Why a revision is not tried any more.
+fn cause(view: &View, revision: &str) -> Option<Cause> {
+    let latched = view.register.as_ref().filter(|register| {
+        register.is_latched() && register.canary.as_ref().is_some_and(|canary| canary.as_str() == revision)
+    });
+    latched
+        .and_then(|register| register.aborted.as_ref())
+        .map(|aborted| aborted.cause)
+        .or_else(|| view.status().rejected.iter().rev().find(|old| old.revision == revision).map(|old| old.cause))
+        .or_else(|| {
+            view.status().history.iter().rev().find(|old| old.revision == revision).and_then(|entry| entry.cause)
+        })
+}

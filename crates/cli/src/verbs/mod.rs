@@ -1,0 +1,7 @@
+//! One file per verb.
+
+pub mod command;
+pub mod history;
+pub mod replay;
+pub mod status;
+pub mod why;

@@ -1,0 +1,85 @@
+//! `replay`: every decision, fed from outside. No cluster, no clock, no randomness; each answer is flushed at once, so
+//! that a driver can close the loop.
+
+use std::{
+    fs::File,
+    io::{self, BufRead, BufReader, Read, Write},
+    path::Path,
+};
+
+use microapp_core::replay::Replay;
+use serde_json::Value;
+
+use crate::{
+    args::ReplayArgs,
+    exit::{Exit, Failure},
+};
+
+/// Runs the verb.
+///
+/// # Errors
+/// Exit code 2 with one sentence for a file that is missing or malformed and for a line that is.
+pub fn run(args: &ReplayArgs) -> Result<Exit, Failure> {
+    if is_stdin(&args.filename) && is_stdin(&args.trace) {
+        return Err(Failure::usage("the rollout and the trace cannot both come from stdin"));
+    }
+    let mut replay = Replay::new(&rollout(&args.filename)?).map_err(|sentence| named(&args.filename, &sentence.to_string()))?;
+    let trace: Box<dyn BufRead> = if is_stdin(&args.trace) {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(BufReader::new(File::open(&args.trace).map_err(|error| named(&args.trace, &error.to_string()))?))
+    };
+    answer(&mut replay, trace, io::stdout().lock())
+}
+
+/// One line in, one line out.
+fn answer(replay: &mut Replay, mut trace: impl BufRead, mut out: impl Write) -> Result<Exit, Failure> {
+    let mut line = Vec::new();
+    for number in 1_u64.. {
+        line.clear();
+        let malformed = |sentence: &str| Failure::usage(format!("line {number}: {sentence}"));
+        if trace.read_until(b'\n', &mut line).map_err(|error| malformed(&error.to_string()))? == 0 {
+            break;
+        }
+        let text = str::from_utf8(&line).map_err(|_| malformed("not UTF-8"))?.trim_end_matches(['\n', '\r']);
+        if let Some(mut answer) = replay.line(text).map_err(|sentence| malformed(&sentence.to_string()))? {
+            answer.push('\n');
+            out.write_all(answer.as_bytes())?;
+            out.flush()?;
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+/// The rollout out of a file that may hold other objects too.
+fn rollout(path: &Path) -> Result<Value, Failure> {
+    let mut text = String::new();
+    let read = if is_stdin(path) {
+        io::stdin().lock().read_to_string(&mut text)
+    } else {
+        File::open(path).and_then(|mut file| file.read_to_string(&mut text))
+    };
+    read.map_err(|error| named(path, &error.to_string()))?;
+    let documents: Vec<Value> =
+        serde_saphyr::from_multiple(&text).map_err(|error| named(path, &first_line(&error.to_string())))?;
+    let ours = |document: &Value| document.get("kind").is_none_or(|kind| kind == "MicroAppRollout");
+    let mut rollouts: Vec<_> = documents.into_iter().filter(|document| document.is_object() && ours(document)).collect();
+    match (rollouts.pop(), rollouts.is_empty()) {
+        (Some(rollout), true) => Ok(rollout),
+        (Some(_), false) => Err(named(path, "there are several MicroAppRollouts; give one")),
+        (None, _) => Err(named(path, "there is no MicroAppRollout in it")),
+    }
+}
+
+fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+fn named(path: &Path, sentence: &str) -> Failure {
+    Failure::usage(format!("{}: {sentence}", path.display()))
+}
+
+/// A parser's report comes with a picture of the place; a sentence is asked for.
+fn first_line(report: &str) -> String {
+    report.lines().next().unwrap_or("not YAML").to_owned()
+}
