@@ -1,1 +1,27 @@
 //! From Prometheus to integer counts: presets, selectors, decoding, deltas.
+//!
+//! [`queries`] says what to ask, [`digest()`] reads the answers; both are pure. [`http`] is the only part that talks to
+//! anybody. Raw samples are differenced here, not by `rate()` or `increase()`: both drop the value that a series is born
+//! with, and every series of a canary is new.
+
+mod baseline;
+pub mod decode;
+mod delta;
+mod digest;
+pub mod http;
+mod part;
+mod pin;
+mod presets;
+pub mod prices;
+mod query;
+pub mod selector;
+mod target;
+mod window;
+
+pub use decode::{Answer, Sample, Series};
+pub use digest::digest;
+pub use http::{HttpPrometheus, Prometheus, QueryError, ask};
+pub use pin::Pin;
+pub use presets::{Scheme, scheme};
+pub use prices::{Price, PriceTable};
+pub use query::{PodRef, Query, Subject, queries};

@@ -1,0 +1,118 @@
+//! What stable did before the attempt, and what preflight finds missing.
+
+use std::collections::BTreeMap;
+
+use microapp_core::{
+    counts::{Before, Counts, Side, Unfit, Unknown},
+    strategy::{Gate, GateKind},
+};
+
+use crate::{
+    decode::{Answer, Series},
+    delta::{Increment, Known, Wanted, increments},
+    part::Tally,
+    pin::{self, Pin},
+    presets::{self, Scheme},
+    prices::PriceTable,
+    query::{Query, Subject},
+    target::{Role, Target, median, targets},
+};
+
+/// From so many bad ones on the overdispersion is believed.
+const ENOUGH: u64 = 30;
+/// Without any scrape seen, in milliseconds.
+const DEFAULT_INTERVAL: i64 = 15_000;
+
+/// Sums the hour of slices up, per gate.
+pub(crate) fn baseline(subject: &Subject, asked: &[(Query, &Answer)], prices: &PriceTable) -> Counts {
+    let mut gates = BTreeMap::new();
+    let mut pins = BTreeMap::new();
+    for gate in &subject.gates {
+        let scheme = presets::scheme(gate.source);
+        let slices = asked.iter().find(|(query, _)| query.scheme == scheme && !query.raw);
+        let series: &[Series] = slices.map_or(&[], |(_, answer)| &answer.series);
+        let found = before(subject, scheme, gate, series, prices);
+        let found = found.map(|(before, pin)| {
+            pins.insert(gate.name.clone(), pin.write());
+            before
+        });
+        gates.insert(gate.name.clone(), found);
+    }
+    let interval = asked.iter().filter(|(query, _)| query.raw).filter_map(|(query, answer)| {
+        median(targets(subject, query.scheme, &answer.series).iter().filter_map(Target::gap).collect())
+    });
+    let interval = interval.max().unwrap_or(DEFAULT_INTERVAL) as f64 / 1000.0;
+    Counts::Baseline { gates, interval, pins }
+}
+
+fn before(
+    subject: &Subject,
+    scheme: Scheme,
+    gate: &Gate,
+    series: &[Series],
+    prices: &PriceTable,
+) -> Result<(Before, Pin), Unfit> {
+    let wanted = subject.selector(scheme, &[&subject.stable]).render();
+    let targets = targets(subject, scheme, series);
+    let stable: Vec<&Series> = targets.iter().flat_map(|target| target.series.iter().map(|(_, s)| *s)).collect();
+    let pin = pin::choose(gate, &stable, prices, &wanted)?;
+    let wanted_gate = [Wanted { index: 0, gate, pin: &pin }];
+    let slices: Vec<Vec<Increment>> =
+        targets.iter().map(|target| increments(target, Known::default(), &wanted_gate, prices)).collect();
+
+    let mut sum = Tally::default();
+    let mut worst = None;
+    for increment in slices.iter().flatten() {
+        match &increment.cells[0][Role::Stable as usize] {
+            Ok(tally) => sum.add(tally),
+            Err(unknown) => worst = worst.max(Some(*unknown)),
+        }
+    }
+    let silent = |what: &str| Unfit {
+        reason: worst.unwrap_or(Unknown::NoData),
+        message: format!("{} of stable with {wanted} counted no {what} in the last hour", pin.family),
+        fatal: false,
+    };
+    let side = match sum.side(&gate.kind) {
+        Ok(_) if sum.total() == 0 => return Err(silent("requests")),
+        Ok(Side::Late { bad: 0, good: 0, .. }) => return Err(silent("verdicts: is the evaluator alive?")),
+        Ok(Side::Mean { sum: 0, .. }) => return Err(silent("tokens beside its requests")),
+        Ok(side) => side,
+        Err(unknown) => {
+            let message = format!("{} of stable with {wanted} contradicts itself over the last hour", pin.family);
+            return Err(Unfit { reason: unknown, message, fatal: false });
+        }
+    };
+    let first = slices.iter().flatten().map(|increment| increment.since).min().unwrap_or(0);
+    let last = slices.iter().flatten().map(|increment| increment.at).max().unwrap_or(0);
+    let seconds = (last - first).max(0) as f64 / 1000.0;
+    let phi = if targets.len() > 1 { overdispersion(&gate.kind, &slices) } else { 1.0 };
+    Ok((Before { side, seconds, phi }, pin))
+}
+
+/// φ̂ over the slices, from two halves A and B of stable's targets: the mean of (x_A − Kθ)² / (Kθ(1 − θ)) with
+/// K = x_A + x_B and θ = n_A / (n_A + n_B); at least 1, and 1 with fewer than 30 bad ones.
+fn overdispersion(kind: &GateKind, slices: &[Vec<Increment>]) -> f64 {
+    let mut halves: BTreeMap<i64, [(u64, u64); 2]> = BTreeMap::new();
+    for (place, increments) in slices.iter().enumerate() {
+        for increment in increments {
+            if let Ok(tally) = &increment.cells[0][Role::Stable as usize] {
+                let (bad, total) = &mut halves.entry(increment.at).or_default()[place % 2];
+                *bad += tally.bad(kind);
+                *total += tally.total();
+            }
+        }
+    }
+    let (mut sum, mut slices, mut all) = (0.0, 0.0, 0);
+    for [(bad_a, total_a), (bad_b, total_b)] in halves.into_values() {
+        all += bad_a + bad_b;
+        if bad_a + bad_b == 0 || total_a == 0 || total_b == 0 {
+            continue;
+        }
+        let bad = (bad_a + bad_b) as f64;
+        let share = total_a as f64 / (total_a + total_b) as f64;
+        sum += (bad_a as f64 - bad * share).powi(2) / (bad * share * (1.0 - share));
+        slices += 1.0;
+    }
+    if all < ENOUGH || slices < 1.0 { 1.0 } else { (sum / slices).max(1.0) }
+}

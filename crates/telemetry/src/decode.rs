@@ -1,0 +1,158 @@
+//! Prometheus' JSON to typed series. Nothing of a foreign body ever reaches an error.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// One sample as Prometheus stored it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sample {
+    /// Milliseconds since the Unix epoch.
+    pub at: i64,
+    /// The raw value; may be NaN or infinite.
+    pub value: f64,
+}
+
+/// One series of an answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Series {
+    /// All labels, `__name__` among them.
+    pub labels: BTreeMap<String, String>,
+    /// In order of time.
+    pub samples: Vec<Sample>,
+    /// It holds native histograms, which have no counts to difference.
+    pub native: bool,
+}
+
+impl Series {
+    /// The value of a label; the empty string where there is none, as PromQL has it.
+    pub fn label(&self, name: &str) -> &str {
+        self.labels.get(name).map_or("", String::as_str)
+    }
+
+    /// The metric's name.
+    pub fn name(&self) -> &str {
+        self.label("__name__")
+    }
+
+    /// The value at exactly this time.
+    pub fn at(&self, at: i64) -> Option<f64> {
+        let index = self.samples.binary_search_by_key(&at, |sample| sample.at).ok()?;
+        self.samples.get(index).map(|sample| sample.value)
+    }
+
+    /// The last sample before this time.
+    pub fn before(&self, at: i64) -> Option<Sample> {
+        let index = self.samples.partition_point(|sample| sample.at < at);
+        self.samples.get(index.checked_sub(1)?).copied()
+    }
+}
+
+/// What one query brought.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answer {
+    /// In Prometheus' order.
+    pub series: Vec<Series>,
+    /// The answer is partial.
+    pub warnings: Vec<String>,
+    /// Remarks on the query; the answer is whole.
+    pub infos: Vec<String>,
+    /// Prometheus' own clock, from the `Date` header: seconds since the epoch.
+    pub date: Option<f64>,
+}
+
+/// A body that is no usable answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Not the JSON of Prometheus' API (a proxy's HTML page, a cut body).
+    #[error("{length} bytes that are no Prometheus answer")]
+    NotPrometheus {
+        /// Of the body.
+        length: usize,
+    },
+    /// `status: error` in the body.
+    #[error("Prometheus refused the query: {kind}")]
+    Refused {
+        /// One of Prometheus' own error types, `other` for anything else.
+        kind: &'static str,
+    },
+    /// A scalar or a string where series are meant.
+    #[error("the answer holds no series")]
+    NoSeries,
+    /// A sample whose value is not a number at all.
+    #[error("a sample's value cannot be read")]
+    Value,
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    status: String,
+    #[serde(default)]
+    data: Option<Data>,
+    #[serde(default, rename = "errorType")]
+    error_type: Option<String>,
+    #[serde(default)]
+    warnings: Vec<String>,
+    #[serde(default)]
+    infos: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
+enum Data {
+    Matrix(Vec<Raw>),
+    Vector(Vec<Raw>),
+    Scalar(serde::de::IgnoredAny),
+    String(serde::de::IgnoredAny),
+}
+
+#[derive(Deserialize)]
+struct Raw {
+    metric: BTreeMap<String, String>,
+    #[serde(default)]
+    values: Vec<(f64, String)>,
+    #[serde(default)]
+    value: Option<(f64, String)>,
+    #[serde(default)]
+    histogram: Option<serde::de::IgnoredAny>,
+    #[serde(default)]
+    histograms: Option<serde::de::IgnoredAny>,
+}
+
+/// Reads the body of `/api/v1/query`.
+pub fn decode(body: &[u8]) -> Result<Answer, DecodeError> {
+    let broken = |_| DecodeError::NotPrometheus { length: body.len() };
+    let envelope: Envelope = serde_json::from_slice(body).map_err(broken)?;
+    if envelope.status != "success" {
+        return Err(DecodeError::Refused { kind: kind(envelope.error_type.as_deref()) });
+    }
+    let raw = match envelope.data {
+        Some(Data::Matrix(raw) | Data::Vector(raw)) => raw,
+        Some(Data::Scalar(_) | Data::String(_)) => return Err(DecodeError::NoSeries),
+        None => return Err(DecodeError::NotPrometheus { length: body.len() }),
+    };
+    let series = raw.into_iter().map(series).collect::<Result<_, _>>()?;
+    Ok(Answer { series, warnings: envelope.warnings, infos: envelope.infos, date: None })
+}
+
+fn series(raw: Raw) -> Result<Series, DecodeError> {
+    let mut samples = Vec::with_capacity(raw.values.len() + 1);
+    for (at, value) in raw.values.into_iter().chain(raw.value) {
+        let value = value.parse().map_err(|_| DecodeError::Value)?;
+        samples.push(Sample { at: (at * 1000.0).round() as i64, value });
+    }
+    samples.sort_by_key(|sample| sample.at);
+    Ok(Series { labels: raw.metric, samples, native: raw.histogram.is_some() || raw.histograms.is_some() })
+}
+
+fn kind(given: Option<&str>) -> &'static str {
+    const KNOWN: [&str; 8] =
+        ["timeout", "canceled", "execution", "bad_data", "internal", "unavailable", "not_found", "not_acceptable"];
+    KNOWN.into_iter().find(|known| Some(*known) == given).unwrap_or("other")
+}
+
+/// A counter's value, where it is one: a whole number that a float holds exactly.
+pub(crate) fn count(value: f64) -> Option<u64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    (value >= 0.0 && value <= EXACT && value.fract() == 0.0).then_some(value as u64)
+}

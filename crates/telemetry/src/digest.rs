@@ -1,0 +1,155 @@
+//! From Prometheus' answers to what the evidence folds.
+
+use std::collections::BTreeMap;
+
+use microapp_core::counts::{Ask, Counts, Unknown, Watch};
+
+use crate::{
+    baseline::baseline,
+    decode::{Answer, Series},
+    delta::Wanted,
+    part::part,
+    pin::{self, Pin},
+    prices::PriceTable,
+    query::{self, Query, Subject, millis, queries},
+    target::{Role, Target, targets},
+    window::{Source, View, windows},
+};
+
+/// Clocks may differ by so much, in seconds.
+const SKEW: f64 = 30.0;
+
+/// Reads the answers to [`queries`] with the same arguments, in the same order. Pure: the same answers and watermarks
+/// give the same counts.
+pub fn digest(
+    subject: &Subject,
+    ask: &Ask,
+    watch: &Watch,
+    answers: &[Answer],
+    prices: &PriceTable,
+    now: f64,
+) -> Counts {
+    let asked = queries(subject, ask, watch, now);
+    if asked.is_empty() || asked.len() != answers.len() {
+        return Counts::Silent(Unknown::NoData);
+    }
+    if answers.iter().any(|answer| !answer.warnings.is_empty()) {
+        return Counts::Silent(Unknown::Partial);
+    }
+    if answers.iter().any(|answer| is_skewed(answer, now)) {
+        return Counts::Silent(Unknown::ClockSkew);
+    }
+    let asked: Vec<(Query, &Answer)> = asked.into_iter().zip(answers).collect();
+    match ask {
+        Ask::Baseline => baseline(subject, &asked, prices),
+        Ask::Windows => complete(subject, watch, &asked, prices, millis(now)),
+    }
+}
+
+fn is_skewed(answer: &Answer, now: f64) -> bool {
+    let newest = answer.series.iter().filter_map(|series| series.samples.last()).map(|sample| sample.at).max();
+    answer.date.is_some_and(|date| (date - now).abs() > SKEW)
+        || newest.is_some_and(|newest| newest > millis(now + SKEW))
+}
+
+fn complete(subject: &Subject, watch: &Watch, asked: &[(Query, &Answer)], prices: &PriceTable, now: i64) -> Counts {
+    let grouped: Vec<(&Query, Vec<Target>)> =
+        asked.iter().map(|(query, answer)| (query, targets(subject, query.scheme, &answer.series))).collect();
+    let (pins, mut refused) = pins(subject, watch, &grouped, prices);
+    for (query, targets) in &grouped {
+        for (index, gate) in subject.gates_of(query.scheme) {
+            let is_total = |series: &Series| {
+                pins.get(&gate.name).and_then(|pin| part(gate, pin, series, prices)).is_some_and(|part| part.is_total())
+            };
+            if is_ambiguous(targets, &is_total) {
+                refused.insert(index, Unknown::Ambiguous);
+            }
+        }
+    }
+    let wanted: Vec<Vec<Wanted>> = grouped
+        .iter()
+        .map(|(query, _)| {
+            let gates = subject.gates_of(query.scheme);
+            gates.filter_map(|(index, gate)| Some(Wanted { index, gate, pin: pins.get(&gate.name)? })).collect()
+        })
+        .collect();
+    let sources: Vec<Source> = grouped
+        .into_iter()
+        .zip(&wanted)
+        .flat_map(|((query, targets), wanted)| {
+            targets.into_iter().map(move |target| Source::new(target, wanted, subject, watch, query.from, prices))
+        })
+        .collect();
+    let view = View { subject, sources: &sources, refused: &refused, now };
+    let (found, mut next) = windows(&view, watch);
+    next.pins = pins.into_iter().map(|(gate, pin)| (gate, pin.write())).collect();
+    if found.is_empty() && is_stale(&view, &next) {
+        return Counts::Silent(Unknown::Stale);
+    }
+    Counts::Windows(found, next)
+}
+
+/// Everything that was ever scraped has been silent for more than three intervals: stable and canary alike, or the
+/// canary although it was seen before.
+fn is_stale(view: &View, next: &Watch) -> bool {
+    let oldest_good = view.now - 3 * view.length();
+    let newest = |role| {
+        let served = view.sources.iter().filter(move |source| source.target.serves(role));
+        served.filter_map(|source| source.target.answered.last().copied()).max()
+    };
+    let any = newest(Role::Canary).max(newest(Role::Stable));
+    if any.is_none_or(|newest| newest < oldest_good) {
+        return true;
+    }
+    next.canary_seen && newest(Role::Canary).is_some_and(|newest| newest < oldest_good)
+}
+
+/// The pins of all gates: those handed in, the others chosen from what stable exposes now.
+fn pins(
+    subject: &Subject,
+    watch: &Watch,
+    grouped: &[(&Query, Vec<Target>)],
+    prices: &PriceTable,
+) -> (BTreeMap<String, Pin>, BTreeMap<usize, Unknown>) {
+    let mut pins = query::pins(watch);
+    let mut refused = BTreeMap::new();
+    for (query, targets) in grouped {
+        let stable: Vec<&Series> = targets
+            .iter()
+            .flat_map(|target| &target.series)
+            .filter(|(role, _)| *role == Role::Stable)
+            .map(|(_, series)| *series)
+            .collect();
+        for (index, gate) in subject.gates_of(query.scheme) {
+            if pins.contains_key(&gate.name) {
+                continue;
+            }
+            match pin::choose(gate, &stable, prices, "") {
+                Ok(pin) => {
+                    pins.insert(gate.name.clone(), pin);
+                }
+                Err(unfit) => {
+                    refused.insert(index, unfit.reason);
+                }
+            }
+        }
+    }
+    (pins, refused)
+}
+
+/// Two endpoints of one pod expose the same counter at the same time: everything would count twice.
+fn is_ambiguous(targets: &[Target], is_total: &dyn Fn(&Series) -> bool) -> bool {
+    let span = |target: &Target| {
+        let own = || target.series.iter().map(|(_, s)| *s).filter(|series| is_total(series)).flat_map(|s| &s.samples);
+        Some((own().map(|sample| sample.at).min()?, own().map(|sample| sample.at).max()?))
+    };
+    let mut spans: BTreeMap<&str, Vec<(i64, i64)>> = BTreeMap::new();
+    for target in targets.iter().filter(|target| !target.pod.is_empty()) {
+        if let Some(span) = span(target) {
+            spans.entry(target.pod).or_default().push(span);
+        }
+    }
+    spans.values().any(|spans| {
+        spans.iter().enumerate().any(|(index, a)| spans[index + 1..].iter().any(|b| a.0 <= b.1 && b.0 <= a.1))
+    })
+}

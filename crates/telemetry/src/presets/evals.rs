@@ -1,0 +1,35 @@
+//! The evaluation contract: any judge can expose it. `revision` is that of the judged request.
+
+use super::{Bad, Definition, Scheme};
+
+/// Evaluations begun.
+pub(crate) const STARTED: &str = "llm_eval_started_total";
+/// Verdicts.
+pub(crate) const RESULTS: &str = "llm_eval_results_total";
+
+pub(super) static DEFINITION: Definition = Definition {
+    scheme: Scheme::Evals,
+    requests: &[],
+    bad: Bad::None,
+    durations: &[],
+    per_second: 1,
+    tokens: &[],
+};
+
+/// What came of an evaluation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Fail,
+    Pass,
+    /// The judge abstained or failed: no verdict.
+    Void,
+}
+
+/// Reads the label `verdict`; a word outside the contract is no verdict.
+pub(crate) fn verdict(label: &str) -> Verdict {
+    match label {
+        "fail" => Verdict::Fail,
+        "pass" => Verdict::Pass,
+        _ => Verdict::Void,
+    }
+}

@@ -1,0 +1,244 @@
+//! What to ask: one query per label scheme, both revisions in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use microapp_core::{
+    counts::{Ask, Watch},
+    strategy::{Gate, GateKind, Preset},
+};
+
+use crate::{
+    pin::Pin,
+    presets::{self, Scheme},
+    selector::Selector,
+};
+
+/// The longest stretch of raw samples that is asked for, in milliseconds.
+const LONGEST: i64 = 3_600_000;
+/// How far preflight looks back, and in which slices, in milliseconds.
+pub(crate) const BEFORE: i64 = 3_600_000;
+const SLICE: i64 = 60_000;
+/// The stretch of raw samples that tells the scrape interval, in milliseconds.
+const RECENT: i64 = 300_000;
+/// Windows that follow on the oldest watermark need this many intervals before it: its own predecessor, the window
+/// before it (stable's neighbour) and what that one's deltas begin with.
+const LEAD: f64 = 3.5;
+
+/// A pod that is expected to be scraped.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PodRef {
+    /// Its name.
+    pub name: String,
+    /// When it started, seconds since the epoch.
+    pub started: f64,
+}
+
+/// What is measured: one rollout, two revisions, and where its attempt stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subject {
+    /// The rollout's namespace.
+    pub namespace: String,
+    /// The rollout's name.
+    pub name: String,
+    /// The Service's port.
+    pub port: u16,
+    /// The stable revision.
+    pub stable: String,
+    /// The canary, once there is one.
+    pub canary: Option<String>,
+    /// The gates of the plan.
+    pub gates: Vec<Gate>,
+    /// Windows are counted from here: seconds since the epoch.
+    pub attempt_started: f64,
+    /// When the weight in force was written: seconds since the epoch.
+    pub step_since: Option<f64>,
+    /// The canary's weight in parts per million.
+    pub weight_ppm: i64,
+    /// The canary's pods.
+    pub canary_pods: Vec<PodRef>,
+    /// Stable's pods.
+    pub stable_pods: Vec<PodRef>,
+    /// The length of a window in seconds, as preflight found it; fixed for the attempt.
+    pub interval: Option<f64>,
+}
+
+/// An instant query.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Query {
+    /// Whose series it brings.
+    pub scheme: Scheme,
+    /// The text.
+    pub promql: String,
+    /// At which time, seconds since the epoch.
+    pub time: f64,
+    /// The first moment that it covers, milliseconds since the epoch.
+    pub from: i64,
+    /// Raw samples; otherwise slices of the time before.
+    pub raw: bool,
+}
+
+impl Subject {
+    /// Seconds to milliseconds.
+    pub(crate) fn start(&self) -> i64 {
+        millis(self.attempt_started)
+    }
+
+    /// The length of a window in milliseconds, where preflight has found it.
+    pub(crate) fn window(&self) -> Option<i64> {
+        self.interval.filter(|interval| *interval > 0.0).map(millis)
+    }
+
+    /// Both revisions, stable first.
+    pub(crate) fn revisions(&self) -> Vec<&str> {
+        std::iter::once(self.stable.as_str()).chain(self.canary.as_deref()).collect()
+    }
+
+    /// The name of the cluster that a gateway has for a revision's Service.
+    pub(crate) fn cluster(&self, revision: &str) -> String {
+        format!("{}_{}-{revision}_{}", self.namespace, self.name, self.port)
+    }
+
+    /// What the names of a revision's pods begin with.
+    pub(crate) fn pods(&self, revision: &str) -> String {
+        format!("{}-{revision}-", self.name)
+    }
+
+    /// The gates of one scheme with their place in the plan.
+    pub(crate) fn gates_of(&self, scheme: Scheme) -> impl Iterator<Item = (usize, &Gate)> {
+        self.gates.iter().enumerate().filter(move |(_, gate)| presets::scheme(gate.source) == scheme)
+    }
+
+    /// The schemes in use, in a fixed order.
+    pub(crate) fn schemes(&self) -> Vec<Scheme> {
+        let set: BTreeSet<Scheme> = self.gates.iter().map(|gate| presets::scheme(gate.source)).collect();
+        set.into_iter().collect()
+    }
+
+    /// The matchers of a scheme, without names.
+    pub(crate) fn selector(&self, scheme: Scheme, revisions: &[&str]) -> Selector {
+        match scheme {
+            Scheme::Pods => {
+                let pods: Vec<String> = revisions.iter().map(|revision| self.pods(revision)).collect();
+                Selector::namespace(&self.namespace).prefixed("pod", &pods)
+            }
+            Scheme::Gateway => {
+                let clusters: Vec<String> = revisions.iter().map(|revision| self.cluster(revision)).collect();
+                Selector::clusters(&clusters)
+            }
+            Scheme::Evals => {
+                let revisions: Vec<String> = revisions.iter().map(|revision| (*revision).to_owned()).collect();
+                let selector =
+                    Selector::namespace(&self.namespace).any("revision", &revisions).equal("sampling", "random");
+                match self.evaluators() {
+                    Some(evaluators) => selector.any("evaluator", &evaluators),
+                    None => selector,
+                }
+            }
+        }
+    }
+
+    /// The evaluators that the gates name; `None` where one of them takes every evaluator.
+    fn evaluators(&self) -> Option<Vec<String>> {
+        let mut named = Vec::new();
+        for (_, gate) in self.gates_of(Scheme::Evals) {
+            if let GateKind::Hallucination { evaluator, .. } = &gate.kind {
+                named.push(evaluator.clone()?);
+            }
+        }
+        (!named.is_empty()).then_some(named)
+    }
+}
+
+/// Seconds to milliseconds.
+pub(crate) fn millis(seconds: f64) -> i64 {
+    (seconds * 1000.0).round() as i64
+}
+
+/// The instant queries of an [`Ask`]: for windows one per label scheme, raw samples since the watermarks; for the
+/// baseline two per scheme, an hour in slices and five minutes of raw samples that tell the scrape interval.
+pub fn queries(subject: &Subject, ask: &Ask, watch: &Watch, now: f64) -> Vec<Query> {
+    let mut queries = Vec::new();
+    for scheme in subject.schemes() {
+        match ask {
+            Ask::Baseline => queries.extend(baseline(subject, scheme, now)),
+            Ask::Windows => queries.extend(windows(subject, scheme, watch, now)),
+        }
+    }
+    queries
+}
+
+fn windows(subject: &Subject, scheme: Scheme, watch: &Watch, now: f64) -> Option<Query> {
+    let mut names = Vec::new();
+    let mut bounds: Option<BTreeSet<String>> = Some(BTreeSet::new());
+    for (_, gate) in subject.gates_of(scheme) {
+        match watch.pins.get(&gate.name).and_then(|text| Pin::read(text)) {
+            Some(pin) => {
+                names.extend(pin.names(gate));
+                if let Some(bounds) = &mut bounds {
+                    bounds.extend(pin.bounds());
+                }
+            }
+            None => {
+                names.extend(presets::candidates(gate.source, &gate.kind));
+                if matches!(gate.kind, GateKind::Latency { .. }) {
+                    bounds = None;
+                }
+            }
+        }
+    }
+    if scheme == Scheme::Pods {
+        names.extend(["up", "process_start_time_seconds", "scrape_duration_seconds"].map(str::to_owned));
+    }
+    let interval = subject.window().unwrap_or(15_000);
+    let now_ms = millis(now);
+    let oldest = oldest(watch, scheme, interval).unwrap_or_else(|| subject.start());
+    let range = (now_ms - oldest).max(0) + (LEAD * interval as f64).ceil() as i64;
+    let range = range.min(LONGEST.max(8 * interval));
+    let mut selector = subject.selector(scheme, &subject.revisions());
+    selector = named(selector, names);
+    if scheme != Scheme::Evals
+        && let Some(bounds) = bounds
+    {
+        let bounds: Vec<String> = std::iter::once(String::new()).chain(bounds).collect();
+        selector = selector.any("le", &bounds);
+    }
+    let promql = selector.raw(range).ok()?;
+    Some(Query { scheme, promql, time: now, from: now_ms - range, raw: true })
+}
+
+/// The oldest watermark to go on from. A target that has been silent for 20 intervals more than the others does not
+/// make everybody's query longer: its next sample is a new beginning.
+fn oldest(watch: &Watch, scheme: Scheme, interval: i64) -> Option<i64> {
+    let newest = watch.watermarks.values().copied().max()?;
+    let own = watch.watermarks.iter().filter(|(key, _)| key.starts_with(scheme.letter())).map(|(_, at)| *at);
+    own.filter(|at| *at >= newest - 20 * interval).min().or(Some(newest))
+}
+
+fn baseline(subject: &Subject, scheme: Scheme, now: f64) -> Vec<Query> {
+    let mut names: Vec<String> =
+        subject.gates_of(scheme).flat_map(|(_, gate)| presets::candidates(gate.source, &gate.kind)).collect();
+    let mut beat = names.clone();
+    if scheme == Scheme::Pods {
+        names.push("up".to_owned());
+        beat = vec!["up".to_owned()];
+    } else if scheme == Scheme::Gateway {
+        beat = presets::definition(Preset::Envoy).requests.iter().map(|name| (*name).to_owned()).collect();
+    }
+    let selector = || subject.selector(scheme, &[&subject.stable]);
+    let now_ms = millis(now);
+    let hour = named(selector(), names).sliced(BEFORE, SLICE).ok();
+    let minutes = named(selector(), beat).raw(RECENT).ok();
+    let hour = hour.map(|promql| Query { scheme, promql, time: now, from: now_ms - BEFORE, raw: false });
+    let minutes = minutes.map(|promql| Query { scheme, promql, time: now, from: now_ms - RECENT, raw: true });
+    hour.into_iter().chain(minutes).collect()
+}
+
+fn named(selector: Selector, names: Vec<String>) -> Selector {
+    let names: BTreeSet<String> = names.into_iter().collect();
+    selector.any("__name__", &names.into_iter().collect::<Vec<_>>())
+}
+
+/// The pins of all gates that have one.
+pub(crate) fn pins(watch: &Watch) -> BTreeMap<String, Pin> {
+    watch.pins.iter().filter_map(|(gate, text)| Some((gate.clone(), Pin::read(text)?))).collect()
+}

@@ -1,0 +1,157 @@
+//! Series grouped by the target that was scraped.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::{
+    decode::Series,
+    presets::Scheme,
+    query::{PodRef, Subject},
+};
+
+/// The two sides of a comparison; the number is the place in an array of two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Canary = 0,
+    Stable = 1,
+}
+
+/// One scraped target: what it exposed and when it was looked at.
+#[derive(Debug)]
+pub(crate) struct Target<'a> {
+    /// The key of its watermark.
+    pub(crate) key: String,
+    pub(crate) scheme: Scheme,
+    /// Empty where it is no pod.
+    pub(crate) pod: &'a str,
+    /// Which revision it serves; `None`: it exposes both.
+    pub(crate) role: Option<Role>,
+    /// Counters with the revision that each belongs to.
+    pub(crate) series: Vec<(Role, &'a Series)>,
+    /// Times at which it answered, in milliseconds.
+    pub(crate) answered: Vec<i64>,
+    /// Times at which it was scraped, answered or not.
+    pub(crate) scraped: Vec<i64>,
+    /// `process_start_time_seconds`.
+    pub(crate) born: Option<&'a Series>,
+    /// How long a scrape takes, in milliseconds.
+    pub(crate) duration: i64,
+}
+
+impl Target<'_> {
+    /// The last time it was scraped.
+    pub(crate) fn last(&self) -> Option<i64> {
+        self.scraped.last().copied()
+    }
+
+    /// The median time between two scrapes.
+    pub(crate) fn gap(&self) -> Option<i64> {
+        median(self.scraped.windows(2).map(|pair| pair[1] - pair[0]).collect())
+    }
+
+    /// Has it a place in the side?
+    pub(crate) fn serves(&self, role: Role) -> bool {
+        self.role.is_none_or(|own| own == role)
+    }
+
+    /// Its pod as the operator knows it.
+    pub(crate) fn pod_ref<'s>(&self, subject: &'s Subject) -> Option<&'s PodRef> {
+        let pods = subject.canary_pods.iter().chain(&subject.stable_pods);
+        (!self.pod.is_empty()).then(|| pods.into_iter().find(|pod| pod.name == self.pod)).flatten()
+    }
+}
+
+/// The middle one; the lower of two.
+pub(crate) fn median(mut values: Vec<i64>) -> Option<i64> {
+    values.sort_unstable();
+    values.get(values.len().checked_sub(1)? / 2).copied()
+}
+
+/// Groups the series of one scheme; what belongs to neither revision is left out.
+pub(crate) fn targets<'a>(subject: &Subject, scheme: Scheme, series: &'a [Series]) -> Vec<Target<'a>> {
+    let mut groups: BTreeMap<(&str, &str, &str), Vec<(Role, &'a Series)>> = BTreeMap::new();
+    for series in series {
+        let Some(role) = role(subject, scheme, series) else { continue };
+        let pod = if scheme == Scheme::Gateway { "" } else { series.label("pod") };
+        groups.entry((pod, series.label("job"), series.label("instance"))).or_default().push((role, series));
+    }
+    groups.into_iter().map(|((pod, job, instance), members)| target(scheme, pod, job, instance, members)).collect()
+}
+
+fn role(subject: &Subject, scheme: Scheme, series: &Series) -> Option<Role> {
+    let is = |revision: &str| match scheme {
+        Scheme::Pods => series.label("pod").starts_with(&subject.pods(revision)),
+        Scheme::Gateway => series.label("envoy_cluster_name") == subject.cluster(revision),
+        Scheme::Evals => series.label("revision") == revision,
+    };
+    if subject.canary.as_deref().is_some_and(is) {
+        Some(Role::Canary)
+    } else {
+        is(&subject.stable).then_some(Role::Stable)
+    }
+}
+
+fn target<'a>(
+    scheme: Scheme,
+    pod: &'a str,
+    job: &str,
+    instance: &str,
+    members: Vec<(Role, &'a Series)>,
+) -> Target<'a> {
+    let mut answered = BTreeSet::new();
+    let mut scraped = BTreeSet::new();
+    let mut born = None;
+    let mut duration = 0;
+    let mut counters = Vec::new();
+    let role = members.first().map(|(role, _)| *role).filter(|_| scheme == Scheme::Pods);
+    for (role, series) in members {
+        match series.name() {
+            "up" => {
+                scraped.extend(series.samples.iter().map(|sample| sample.at));
+                answered.extend(series.samples.iter().filter(|sample| sample.value >= 1.0).map(|sample| sample.at));
+            }
+            "process_start_time_seconds" => born = Some(series),
+            "scrape_duration_seconds" => {
+                let last = series.samples.last().map_or(0.0, |sample| sample.value);
+                duration = (last.clamp(0.0, 60.0) * 1000.0).ceil() as i64;
+            }
+            _ => {
+                answered.extend(series.samples.iter().map(|sample| sample.at));
+                counters.push((role, series));
+            }
+        }
+    }
+    scraped.extend(&answered);
+    // The order of an answer is Prometheus' own affair.
+    counters.sort_by(|(_, a), (_, b)| a.labels.cmp(&b.labels));
+    Target {
+        key: key(scheme, pod, job, instance),
+        scheme,
+        pod,
+        role,
+        series: counters,
+        answered: answered.into_iter().collect(),
+        scraped: scraped.into_iter().collect(),
+        born,
+        duration,
+    }
+}
+
+/// `p:POD:HASH`; the hash of job and instance keeps two endpoints of a pod apart.
+fn key(scheme: Scheme, pod: &str, job: &str, instance: &str) -> String {
+    let shown = if pod.is_empty() { instance } else { pod };
+    let mut key = format!("{}:{shown}:", scheme.letter());
+    for byte in Sha256::digest(format!("{job}\u{0}{instance}")).iter().take(4) {
+        let _ = write!(key, "{byte:02x}");
+    }
+    key
+}
+
+/// The pod in a watermark's key.
+pub(crate) fn pod_of(key: &str) -> Option<&str> {
+    key.strip_prefix("p:")?.rsplit_once(':').map(|(pod, _)| pod)
+}
