@@ -35,9 +35,9 @@ impl Lab {
         Self { paths }
     }
 
-    /// Starts a lab and waits until everything in it is ready, or finds the one that runs with the same options.
+    /// Starts a lab and waits until everything in it is ready, or finds one that runs and has all that is asked for.
     ///
-    /// What is left of a lab that was killed is removed first; so is a lab that runs with other options.
+    /// What is left of a lab that was killed is removed first; so is one that lacks something.
     pub fn up(options: &Options) -> Result<Self> {
         up::up(options)
     }
@@ -74,7 +74,7 @@ impl Lab {
     }
 
     /// The same command inside the lab's network namespace, with [`Lab::environment`] and the lab's kubectl and helm on
-    /// its PATH.
+    /// its PATH. Standard input and output are the caller's to set on the new command: they cannot be read from the old.
     pub fn in_namespace(&self, command: &Command) -> Command {
         let mut inside = if netns::is_inside() {
             Command::new(command.get_program())

@@ -150,6 +150,11 @@ impl Options {
         self.extras.contains(&extra)
     }
 
+    /// Whether a lab with these options has everything that others ask for.
+    pub fn covers(&self, others: &Self) -> bool {
+        others.extras.iter().all(|extra| self.has(*extra))
+    }
+
     /// The parts that these options ask for, in the order in which they start.
     pub fn parts(&self) -> impl Iterator<Item = Part> + '_ {
         Part::ALL.into_iter().filter(|p| p.group().is_none_or(|g| self.has(g)))
@@ -171,6 +176,12 @@ mod tests {
     fn kwok_runs_only_when_it_is_asked_for() {
         assert!(!Options::default().parts().any(|p| p == Part::Kwok));
         assert!(Options::default().with(Extra::Kwok).parts().any(|p| p == Part::Kwok));
+    }
+
+    #[test]
+    fn a_lab_with_more_covers_one_with_less_whatever_its_scrape_interval() {
+        let (all, less) = (Options::default(), Options::default().without(Extra::Registry).scrape("1s"));
+        assert!(all.covers(&less) && !less.covers(&all));
     }
 
     #[test]

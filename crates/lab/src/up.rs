@@ -1,6 +1,7 @@
 //! Starting: etcd and the API server, then the node, then gateway and Prometheus, each waited for by a condition.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::build::{self, Artifact, Built};
@@ -11,7 +12,7 @@ use crate::lock::Lock;
 use crate::process::{self, Liveness, Record};
 use crate::{Extra, Lab, Options, Part, Paths, commandline, config, containerd, down, netns, pki, ready, sysctl};
 
-/// Starts a lab, or finds the one that runs with the same options.
+/// Starts a lab, or finds one that runs and has all that is asked for.
 pub(crate) fn up(options: &Options) -> Result<Lab> {
     config::check_interval(&options.scrape)?;
     let paths = Paths::from_env()?;
@@ -26,12 +27,15 @@ pub(crate) fn up(options: &Options) -> Result<Lab> {
         }
         down::clean(&owner)?;
     }
-    if is_complete(&paths, options) {
+    if let Some(running) = running(&paths).filter(|running| running.covers(options)) {
         eprintln!("lab: it runs already");
+        if options.has(Extra::Prometheus) && running.scrape != options.scrape {
+            scrape(&paths, &options.scrape)?;
+        }
         return Ok(Lab::new(paths));
     }
     if paths.root().exists() || netns::exists() {
-        eprintln!("lab: cleaning up after an earlier one");
+        eprintln!("lab: removing an earlier one, which lacks something or was cut short");
         down::clean(&paths)?;
     }
     lock.set_owner(Some(&paths))?;
@@ -45,11 +49,11 @@ pub(crate) fn records(paths: &Paths) -> Vec<Record> {
     Part::ALL.into_iter().filter_map(|part| Record::load(paths, part)).collect()
 }
 
-fn is_complete(paths: &Paths, options: &Options) -> bool {
-    paths.options().as_ref() == Some(options)
-        && netns::exists()
-        && paths.join(COMPLETE).exists()
-        && options.parts().all(|p| Record::load(paths, p).is_some_and(|r| r.liveness() == Liveness::Running))
+/// The options of a lab that was started to its end and of which every part runs.
+fn running(paths: &Paths) -> Option<Options> {
+    let options = paths.options().filter(|_| netns::exists() && paths.join(COMPLETE).exists())?;
+    let runs = |part| Record::load(paths, part).is_some_and(|r| r.liveness() == Liveness::Running);
+    options.parts().all(runs).then_some(options)
 }
 
 /// Written last: a start that was cut short has no such file.
@@ -89,7 +93,7 @@ impl Start<'_> {
         })?;
         self.say("node Ready");
         if self.options.has(Extra::Kwok) {
-            self.apply(&["cfg/kwok-node.yaml"])?;
+            self.create(&self.paths.join("cfg/kwok-node.yaml"))?;
             let kwok = self.spawn(Part::Kwok)?;
             ready::wait(self.paths, &kwok)?;
         }
@@ -122,23 +126,23 @@ impl Start<'_> {
         let spec = ImageSpec { reference: config::PAUSE_IMAGE.into(), binary, env: vec![] };
         containerd::import(self.paths, config::PAUSE_IMAGE, &image::build(&spec)?)?;
         let kubelet = self.spawn(Part::Kubelet)?;
-        self.apply(&["cfg/proxy-role.yaml"])?;
+        self.create(&self.paths.join("cfg/proxy-role.yaml"))?;
         let proxy = self.spawn(Part::KubeProxy)?;
         ready::wait(self.paths, &proxy)?;
+        self.say("kubelet and kube-proxy started");
         Ok(kubelet)
     }
 
     fn start_gateway(&self, built: &[Built]) -> Result<()> {
         let contour = built.iter().find(|b| b.artifact() == Artifact::Contour);
         let definitions = contour.ok_or_else(|| Error::Needs("the program `contour`".into()))?.dir().join("crds");
-        // The definitions are too large for the annotation of a client-side apply.
-        let mut apply = ready::kubectl(self.paths);
-        run(apply.args(["apply", "--server-side", "--filename"]).arg(&definitions))?;
+        self.create(&definitions)?;
         let apiserver = process::recorded(self.paths, Part::Apiserver)?;
         ready::wait_for(self.paths, &apiserver, Duration::from_secs(60), "serving the gateway's definitions", || {
             ready::definitions(self.paths)
         })?;
-        self.apply(&["cfg/gateway.yaml"])?;
+        self.say("the gateway's definitions served");
+        self.create(&self.paths.join("cfg/gateway.yaml"))?;
         let contour = self.spawn(Part::Contour)?;
         run(&mut command(&commandline::envoy_bootstrap(self.paths)))?;
         self.spawn(Part::Envoy)?;
@@ -156,13 +160,11 @@ impl Start<'_> {
         Ok(())
     }
 
-    fn apply(&self, files: &[&str]) -> Result<()> {
-        let mut apply = ready::kubectl(self.paths);
-        apply.arg("apply");
-        for file in files {
-            apply.arg("--filename").arg(self.paths.join(file));
-        }
-        run(&mut apply).map(drop)
+    /// The cluster is new, so there is nothing to compare with; and the files are ours, so the schema that validation
+    /// would download first tells nothing.
+    fn create(&self, files: &Path) -> Result<()> {
+        let mut create = ready::kubectl(self.paths);
+        run(create.args(["create", "--validate=false", "--filename"]).arg(files)).map(drop)
     }
 
     fn spawn(&self, part: Part) -> Result<Record> {

@@ -4,11 +4,18 @@ use std::time::Duration;
 use clap::Args;
 use microapp_lab::{LoadConfig, LoadGenerator, Result};
 
-/// The loop is open: requests leave at the rate whether or not earlier ones were answered. A line is
-/// `{"t":1767225600.125,"code":200,"revision":"v2","ms":12.3}`: the time of the answer in seconds since 1970, the status
-/// (0 for a failed connection and a time-out), the header `x-revision`, and the milliseconds from when the request was
-/// due. SIGINT and SIGTERM end it early; answers on their way are still logged.
+const LOG: &str = r#"The loop is open: requests leave at the rate, whether or not earlier ones were answered.
+
+A line of the log is {"t":1767225600.125,"code":200,"revision":"v2","ms":12.3}
+  t         when the answer was complete, in seconds since 1970
+  code      the status; 0 for a failed connection and for a time-out
+  revision  the response header x-revision
+  ms        milliseconds from when the request was due to the complete answer
+
+SIGINT and SIGTERM end it early; what is on its way is still logged."#;
+
 #[derive(Debug, Args)]
+#[command(after_help = LOG)]
 pub(super) struct Load {
     /// The Host header, which the gateway routes by
     #[arg(long)]
