@@ -53,7 +53,8 @@ pub(crate) fn records(paths: &Paths) -> Vec<Record> {
 fn running(paths: &Paths) -> Option<Options> {
     let options = paths.options().filter(|_| netns::exists() && paths.join(COMPLETE).exists())?;
     let runs = |part| Record::load(paths, part).is_some_and(|r| r.liveness() == Liveness::Running);
-    options.parts().all(runs).then_some(options)
+    let complete = options.parts().all(runs);
+    complete.then_some(options)
 }
 
 /// Written last: a start that was cut short has no such file.
