@@ -1,1 +1,4 @@
-//! Tests of the whole; see the folder `tests/` beside this one.
+//! Helpers that the tests of the whole share; the tests are in the folder `tests/` beside this one.
+
+pub mod golden;
+pub mod traffic;

@@ -111,7 +111,7 @@ impl<'a> CanaryOut<'a> {
             running: view.running().is_some(),
             steps: steps
                 .iter()
-                .map(|step| StepOut { weight: &step.weight, dwell_seconds: step.dwell_seconds })
+                .map(|step| StepOut { weight: &step.weight, dwell_seconds: step.dwell_millis / 1000 })
                 .collect(),
             step_since: timing.map(|timing| timing.since.to_string()),
             dwell_seconds_left: timing.map(|timing| timing.left().as_secs()),

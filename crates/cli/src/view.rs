@@ -88,9 +88,9 @@ impl View {
         let since = register.since?;
         Some(Timing {
             elapsed: self.now.duration_since(since),
-            dwell: SignedDuration::from_secs(step.dwell_seconds),
+            dwell: SignedDuration::from_millis(step.dwell_millis),
             since,
-            limit: SignedDuration::from_secs(plan.max_step_seconds),
+            limit: SignedDuration::from_millis(plan.max_step_millis),
         })
     }
 

@@ -187,7 +187,7 @@ impl Strategy {
                 .iter()
                 .map(|step| api::PinnedStep {
                     weight: step.weight.to_string(),
-                    dwell_seconds: step.dwell_millis.div_euclid(1000),
+                    dwell_millis: step.dwell_millis,
                 })
                 .collect(),
             first_step: 0,
@@ -196,7 +196,7 @@ impl Strategy {
             beta: decimal(*beta_ppm),
             epsilon: decimal(*epsilon_ppm),
             price_digest: (!prices.is_empty()).then(|| prices.clone()),
-            max_step_seconds: max_step_millis.div_euclid(1000),
+            max_step_millis: *max_step_millis,
             on_inconclusive: match on_inconclusive {
                 OnInconclusive::Hold => api::OnInconclusive::Hold,
                 OnInconclusive::Rollback => api::OnInconclusive::Rollback,
@@ -212,7 +212,7 @@ impl Strategy {
             .steps
             .iter()
             .map(|step| {
-                Some(Step { weight: step.weight.parse().ok()?, dwell_millis: step.dwell_seconds.checked_mul(1000)? })
+                Some(Step { weight: step.weight.parse().ok()?, dwell_millis: step.dwell_millis })
             })
             .collect::<Option<Vec<_>>>()?;
         let gates = plan
@@ -226,7 +226,7 @@ impl Strategy {
             alpha_ppm: ppm(&plan.alpha)?,
             beta_ppm: ppm(&plan.beta)?,
             epsilon_ppm: ppm(&plan.epsilon)?,
-            max_step_millis: plan.max_step_seconds.checked_mul(1000)?,
+            max_step_millis: plan.max_step_millis,
             on_inconclusive: match plan.on_inconclusive {
                 api::OnInconclusive::Hold => OnInconclusive::Hold,
                 api::OnInconclusive::Rollback => OnInconclusive::Rollback,
@@ -305,7 +305,7 @@ fn pin_gate(gate: &Gate) -> api::PinnedGate {
         GateKind::Latency { slow_ppm, max_micros } => {
             pinned.latency = Some(api::Latency {
                 quantile: decimal(1_000_000 - slow_ppm),
-                max: values::format_duration(std::time::Duration::from_micros((*max_micros).cast_unsigned())),
+                max: values::format_latency_bound(std::time::Duration::from_micros((*max_micros).cast_unsigned())),
             });
         }
         GateKind::TokenCost { max_pico_usd, max_increase_ppm } => {

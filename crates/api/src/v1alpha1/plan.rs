@@ -26,8 +26,8 @@ pub struct PinnedPlan {
     /// Digest of the price table, where a gate counts money.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_digest: Option<String>,
-    /// How long a step may take until `onInconclusive` acts, in seconds.
-    pub max_step_seconds: i64,
+    /// How long a step may take until `onInconclusive` acts, in milliseconds.
+    pub max_step_millis: i64,
     /// What happens then.
     #[serde(default)]
     pub on_inconclusive: OnInconclusive,
@@ -45,8 +45,8 @@ pub struct PinnedPlan {
 pub struct PinnedStep {
     /// Share of the traffic, such as `0.5%`.
     pub weight: String,
-    /// How long it lasts at least, in seconds.
-    pub dwell_seconds: i64,
+    /// How long it lasts at least, in milliseconds.
+    pub dwell_millis: i64,
 }
 
 /// One gate of a pinned plan: the gate as listed, its source, and what stable did before.
@@ -87,7 +87,7 @@ pub struct PinnedBaseline {
     /// Sum of a mean, as an integer in its smallest unit (pico-USD, tokens).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sum: Option<String>,
-    /// Length of the time that was counted, in seconds.
+    /// Length of the time that was counted, in milliseconds.
     pub seconds: i64,
     /// Overdispersion φ ≥ 1, as a decimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
