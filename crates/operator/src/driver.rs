@@ -1,0 +1,65 @@
+//! One pass of one rollout, as a pipeline:
+//!
+//! observe (cache, mailbox) → lens → fold → judge → decide → apply (at most one request) → report → when to look again
+
+use std::time::Duration;
+
+use microapp_core::{decide, lens};
+
+use crate::{
+    apply::{self, Apply, Outcome},
+    clock::until,
+    error::PassError,
+    member::Member,
+    observe::observe,
+    report::{Report, report},
+};
+
+/// What comes after a pass.
+pub(crate) enum Next {
+    /// Something was written: look again at once.
+    Again,
+    /// Somebody else was faster: look again in a moment.
+    Contested,
+    /// Nothing to do so long, if nothing wakes us; `None`: nothing at all.
+    Sleep(Option<Duration>),
+}
+
+pub(crate) async fn pass(member: &mut Member) -> Result<Next, PassError> {
+    let fleet = member.fleet.clone();
+    let context = fleet.context();
+    let Some(objects) = observe(&fleet, &member.key, &mut member.memory).await? else {
+        return Ok(Next::Sleep(None));
+    };
+    let now = context.clock.now();
+    let mut world = lens::world(&objects, context.prices.digest(), now);
+    world.desired_since = member.memory.wanted_since(&world.desired, now);
+    let term = fleet.leadership.term();
+    member.memory.enter(term);
+    let judgement = member.memory.judge(&world, now, &mut member.poller);
+    let plan = decide(&world, now, &judgement);
+    let outcome = match &plan.write {
+        Some(write) if term.is_some() => {
+            let evidence = member.memory.evidence.as_ref();
+            let apply = Apply { fleet: &fleet, objects: &objects, world: &world, evidence, stop: &member.stop };
+            apply::apply(&apply, write).await?
+        }
+        Some(_) | None => Outcome::Nothing,
+    };
+    let newest = member.memory.evidence.as_ref().and_then(|evidence| evidence.watch.newest);
+    let told = Report { world: &world, plan: &plan, judgement: &judgement, outcome: &outcome, newest, decided: now };
+    report(&fleet, &told);
+    // Only who leads asks: the others would double the load and write nothing.
+    let ask = plan.ask.as_ref().filter(|_| term.is_some());
+    let asked = member.memory.question(&world).zip(ask);
+    let due = asked.and_then(|(question, ask)| member.poller.turn(context, question, ask, &judgement, now));
+    Ok(match outcome {
+        Outcome::Written { .. } => Next::Again,
+        Outcome::Stale => Next::Contested,
+        Outcome::NotYet | Outcome::Nothing => {
+            let soon = matches!(outcome, Outcome::NotYet).then_some(apply::NOT_YET);
+            let alarm = [plan.wake, due].into_iter().flatten().min().map(|at| until(now, at));
+            Next::Sleep([alarm, soon].into_iter().flatten().min())
+        }
+    })
+}

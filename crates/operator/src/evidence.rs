@@ -1,0 +1,161 @@
+//! What a rollout's task keeps in memory: the evidence of the running attempt, restored from status where there is one,
+//! and since when something has been wanted. All of it may be lost at any moment.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use microapp_api::conditions::Reason;
+use microapp_core::{
+    Evidence, Judgement, Position, Revision,
+    counts::{Counts, Watch},
+    fold, judge,
+    lens::Prompts,
+    register::Register,
+    world::{Desired, Pod, World},
+};
+use microapp_telemetry::{PodRef, Subject};
+
+use crate::{clock::seconds, poll::Poller};
+
+/// The memory of one rollout.
+#[derive(Debug, Default)]
+pub(crate) struct Memory {
+    /// Of the attempt that the register names.
+    pub evidence: Option<Evidence>,
+    /// Name and version of the prompts' ConfigMap that was read last, and its content.
+    pub prompts: Option<((String, String), Prompts)>,
+    wanted: Option<(Wish, Timestamp)>,
+    term: Option<i64>,
+}
+
+/// What is wanted, as far as "since when" asks.
+#[derive(Debug, PartialEq, Eq)]
+enum Wish {
+    Revision(Revision),
+    Unusable(Reason),
+}
+
+/// Everything that a question to Prometheus is made of.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub subject: Subject,
+    pub watch: Watch,
+    pub place: Place,
+    pub interval: f64,
+}
+
+/// The attempt and the weight that a question is about: an answer about another one is thrown away and asked for again.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Place {
+    pub attempt: i64,
+    pub since: f64,
+}
+
+impl Memory {
+    /// Somebody else may have led since our last term: what we know is then older than what stands in status.
+    pub fn enter(&mut self, term: Option<i64>) {
+        if term.is_some() && term != self.term {
+            if self.term.is_some() {
+                self.evidence = None;
+            }
+            self.term = term;
+        }
+    }
+
+    /// When this wish was seen first.
+    pub fn wanted_since(&mut self, desired: &Desired, now: Timestamp) -> Timestamp {
+        let wish = match desired {
+            Desired::Usable(spec) => Wish::Revision(spec.revision.clone()),
+            Desired::Unusable { reason, message: _ } => Wish::Unusable(*reason),
+        };
+        match &self.wanted {
+            Some((known, since)) if *known == wish => *since,
+            _ => {
+                self.wanted = Some((wish, now));
+                now
+            }
+        }
+    }
+
+    /// The evidence of the attempt with what came in, and what it says.
+    pub fn judge(&mut self, world: &World, now: Timestamp, poller: &mut Poller) -> Judgement {
+        let Some(register) = world.route().map(|route| &route.register) else {
+            self.evidence = None;
+            return Judgement::default();
+        };
+        self.evidence = self.evidence.take().filter(|evidence| evidence.attempt == register.attempt);
+        if let Some(position) = position(world, register) {
+            if self.evidence.is_none() {
+                self.evidence = restore(world, register, position.since);
+            }
+            let mail = poller.take(Place { attempt: position.attempt, since: position.since });
+            if let Some(evidence) = &self.evidence {
+                let moved = evidence.step != position.step || evidence.since.to_bits() != position.since.to_bits();
+                if moved || mail.is_some() {
+                    self.evidence = Some(fold(evidence, &position, &mail.unwrap_or(Counts::None)));
+                }
+            }
+        }
+        self.evidence.as_ref().map_or_else(Judgement::default, |evidence| judge(evidence, seconds(now)))
+    }
+
+    /// What to ask Prometheus, where an attempt runs.
+    pub fn question(&self, world: &World) -> Option<Question> {
+        let evidence = self.evidence.as_ref()?;
+        let route = world.route()?;
+        let register = &route.register;
+        let canary = register.canary.as_ref()?;
+        let position = position(world, register)?;
+        let recorded = world.arm(canary).record.as_ref().map(|record| record.raw.port).filter(|port| *port > 0);
+        let subject = Subject {
+            namespace: world.object.namespace.clone(),
+            name: world.object.name.clone(),
+            port: recorded.or_else(|| world.spec().map(|spec| spec.port))?,
+            stable: register.stable.to_string(),
+            canary: Some(canary.to_string()),
+            gates: evidence.strategy.gates.clone(),
+            attempt_started: started(world)?,
+            step_since: register.step.and(register.since).map(seconds),
+            weight_ppm: route.weight().unwrap_or_default().ppm(),
+            canary_pods: pods(world, canary),
+            stable_pods: pods(world, &register.stable),
+            interval: evidence.ready.then_some(evidence.interval),
+        };
+        let place = Place { attempt: position.attempt, since: position.since };
+        Some(Question { subject, watch: evidence.watch.clone(), place, interval: evidence.interval })
+    }
+}
+
+/// When the attempt began, by the copy in status: the one that a restart finds too.
+fn started(world: &World) -> Option<f64> {
+    Some(seconds(world.status.canary.as_ref()?.started_at.as_ref()?.0))
+}
+
+fn position(world: &World, register: &Register) -> Option<Position> {
+    register.canary.as_ref()?;
+    let started = started(world)?;
+    let plan = world.plan()?;
+    let wanted = register.step.and_then(|step| plan.steps.get(step)).map_or_else(Default::default, |step| step.weight);
+    let by_hand = world.route().and_then(microapp_core::world::Route::weight).is_some_and(|weight| weight < wanted);
+    Some(Position {
+        attempt: register.attempt,
+        step: register.step,
+        since: register.since.map_or(started, seconds),
+        paused: register.tokens.paused() || by_hand,
+    })
+}
+
+/// From the checkpoint in status; from the beginning where there is none that reads.
+fn restore(world: &World, register: &Register, since: f64) -> Option<Evidence> {
+    let plan = Arc::new(world.plan()?);
+    let saved = world.status.canary.as_ref().and_then(|canary| canary.evidence.as_deref());
+    let loaded = saved
+        .and_then(|text| Evidence::load(text, plan.clone()))
+        .filter(|evidence| evidence.attempt == register.attempt);
+    Some(loaded.unwrap_or_else(|| Evidence::begin(register.attempt, plan, since)))
+}
+
+fn pods(world: &World, revision: &Revision) -> Vec<PodRef> {
+    let read = |pod: &Pod| Some(PodRef { name: pod.name.clone(), started: seconds(pod.started?) });
+    world.arm(revision).pods.iter().filter(|pod| pod.ready).filter_map(read).collect()
+}

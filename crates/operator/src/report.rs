@@ -1,0 +1,129 @@
+//! Report: what a pass decided, in one log line, metrics and events. Never a decision, never a failure.
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube_runtime::events::{Event, EventType};
+use microapp_api::conditions::Cause;
+use microapp_core::{
+    Judgement, Plan, Write,
+    build::Kind,
+    plan::{Note, Transition},
+    world::{Object, Route, World},
+};
+use tokio::time::timeout;
+
+use crate::{apply::Outcome, cache::Key, clock::seconds, cluster::CALL, fleet::Fleet};
+
+/// One pass.
+pub(crate) struct Report<'a> {
+    pub world: &'a World,
+    pub plan: &'a Plan,
+    pub judgement: &'a Judgement,
+    pub outcome: &'a Outcome,
+    /// The newest sample of the canary, seconds since the epoch.
+    pub newest: Option<f64>,
+    pub decided: Timestamp,
+}
+
+pub(crate) fn report(fleet: &Fleet, report: &Report) {
+    let Report { world, plan, judgement, outcome, newest: _, decided: _ } = report;
+    let object = &world.object;
+    let metrics = &fleet.context().metrics;
+    let weight = world.route().and_then(Route::weight).unwrap_or_default();
+    metrics.show(&Key::new(&object.namespace, &object.name), &world.status, weight.as_fraction(), judgement);
+    let attempt = world.route().map_or(0, |route| route.register.attempt);
+    let write = plan.write.as_ref().map_or("none", Write::name);
+    let (namespace, name, state) = (&object.namespace, &object.name, plan.state.as_str());
+    let why = &plan.why;
+    match outcome {
+        Outcome::Nothing => {
+            tracing::debug!(namespace, name, attempt, state, write, reason = why.reason, why = why.message, "waits");
+        }
+        Outcome::Stale => tracing::debug!(namespace, name, attempt, state, write, "stale"),
+        Outcome::NotYet => tracing::info!(namespace, name, attempt, state, write, "not with this lease"),
+        Outcome::Written { took } => {
+            let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(
+                namespace,
+                name,
+                attempt,
+                state,
+                write,
+                reason = why.reason,
+                why = why.message,
+                took_ms,
+                "decided"
+            );
+            metrics.wrote(write);
+            count(fleet, report, *took);
+            for note in &plan.notes {
+                publish(fleet, object, note);
+            }
+        }
+    }
+}
+
+/// Ends of attempts, and how fast a bad one ended.
+fn count(fleet: &Fleet, report: &Report, took: std::time::Duration) {
+    let context = fleet.context();
+    match &report.plan.write {
+        Some(Write::Lower(lower)) => {
+            context.metrics.ended("rolled_back", lower.aborted.cause.as_str());
+            context.metrics.rolled_back(took);
+            if lower.aborted.cause == Cause::GateFailed
+                && let Some(newest) = report.newest
+            {
+                let since = seconds(context.clock.now()) - newest;
+                tracing::info!(
+                    namespace = report.world.object.namespace,
+                    name = report.world.object.name,
+                    detected_after_seconds = since,
+                    decided_after_seconds = seconds(report.decided) - newest,
+                    "all traffic is on stable"
+                );
+                context.metrics.detected(since);
+            }
+        }
+        Some(Write::Route(route)) => match route.transition {
+            Transition::Promote => context.metrics.ended("promoted", "Promoted"),
+            Transition::Reject => context.metrics.ended("rejected", &report.plan.why.reason),
+            Transition::Replace
+            | Transition::Begin
+            | Transition::Raise
+            | Transition::StepBack
+            | Transition::Retire
+            | Transition::Repair
+            | Transition::Settings
+            | Transition::Command => {}
+        },
+        Some(Write::Create(_) | Write::Change(_) | Write::Delete(_) | Write::Status(_)) | None => {}
+    }
+}
+
+/// Best effort: an event that is lost says nothing that status does not say.
+fn publish(fleet: &Fleet, object: &Object, note: &Note) {
+    let recorder = fleet.context().recorder.clone();
+    let reference = ObjectReference {
+        api_version: Some(Kind::Rollout.api_version()),
+        kind: Some(Kind::Rollout.as_str().to_owned()),
+        namespace: Some(object.namespace.clone()),
+        name: Some(object.name.clone()),
+        uid: Some(object.uid.clone()),
+        ..ObjectReference::default()
+    };
+    let Note { warning, reason, action, message } = note;
+    let event = Event {
+        type_: if *warning { EventType::Warning } else { EventType::Normal },
+        reason: reason.clone(),
+        note: Some(message.chars().take(1000).collect()),
+        action: action.clone(),
+        secondary: None,
+    };
+    tokio::spawn(async move {
+        match timeout(CALL, recorder.publish(&event, &reference)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "event"),
+            Err(_) => tracing::warn!("the event was not taken in time"),
+        }
+    });
+}
