@@ -2,8 +2,10 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use sha2::{Digest, Sha256};
 
 use crate::command::run;
 use crate::config::REGISTRY;
@@ -36,9 +38,9 @@ pub(crate) fn load(paths: &Paths, archive: &Path) -> Result<String> {
 /// Imports an image under its tag and its digest and returns `name@sha256:…`.
 pub(crate) fn import(paths: &Paths, reference: &str, image: &Image) -> Result<String> {
     put(paths, KUBERNETES, image)?;
-    let pinned = pinned(reference, image)?;
     // The kubelet accepts a reference by digest only if that very reference is known.
-    run(ctr(paths, KUBERNETES).args(["images", "tag", "--force", reference, &pinned]))?;
+    let (full, pinned) = (image::full_name(reference), pinned(reference, image)?);
+    run(ctr(paths, KUBERNETES).args(["images", "tag", "--force", &full, &image::full_name(&pinned)]))?;
     Ok(pinned)
 }
 
@@ -94,9 +96,24 @@ pub(crate) fn container_ids(paths: &Paths) -> Vec<String> {
         .collect()
 }
 
+/// The socket of a sandbox's shim, which a shim that was killed leaves behind. Its name is the hash that containerd's
+/// `shim.SocketAddress` makes of containerd's own socket, the namespace and the id.
+pub(crate) fn shim_socket(paths: &Paths, id: &str) -> PathBuf {
+    let address = paths.containerd_socket().join(KUBERNETES).join(id);
+    let name = image::hex(&Sha256::digest(address.as_os_str().as_encoded_bytes()));
+    Path::new("/run/containerd/s").join(name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_shims_socket_has_the_name_that_containerd_gives_it() {
+        let paths = Paths::at(Path::new("/l"));
+        let expected = "/run/containerd/s/9c23094d4936730b0d7b305df451e5cf67bcf7589db49cd7969d27b6a902d4a7";
+        assert_eq!(shim_socket(&paths, "ab").to_str(), Some(expected));
+    }
 
     #[test]
     fn a_reference_is_put_into_the_registry_once() {

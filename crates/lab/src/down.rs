@@ -50,6 +50,7 @@ pub(crate) fn clean(paths: &Paths) -> Result<()> {
     remove_links(Path::new("/var/log/containers"), paths.root());
     for id in &containers {
         let _ = fs::remove_dir_all(format!("/run/containerd/runc/k8s.io/{id}"));
+        let _ = fs::remove_file(containerd::shim_socket(paths, id));
     }
     sysctl::restore(paths);
     remove_state(paths)
@@ -95,17 +96,23 @@ fn mount_points(mountinfo: &str, root: &Path) -> Vec<PathBuf> {
 /// Removes the network namespaces of the lab's pods, which the CNI library's cache names, and its entries there.
 fn forget_pod_networks() {
     let cache = Path::new("/var/lib/cni/results");
-    let ours = format!("{}-", netns::NAME);
     for entry in fs::read_dir(cache).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(&ours) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if let Some(id) = pod_of(&name) {
             for namespace in pod_namespaces(&fs::read_to_string(entry.path()).unwrap_or_default()) {
                 if Path::new("/run/netns").join(&namespace).exists() {
                     netns::delete(&namespace);
                 }
             }
             let _ = fs::remove_file(entry.path());
+            let _ = fs::remove_file(cache.join(format!("cni-loopback-{id}-lo")));
         }
     }
+}
+
+/// The sandbox's id in the name of an entry of the lab's network.
+fn pod_of(entry: &str) -> Option<&str> {
+    entry.strip_prefix(netns::NAME)?.strip_prefix('-')?.strip_suffix("-eth0")
 }
 
 /// The names `cni-…` in an entry of the cache, as in `"sandbox": "/var/run/netns/cni-1234"`.
@@ -169,6 +176,13 @@ mod tests {
         let entry =
             r#"{"result":{"interfaces":[{"sandbox":"/var/run/netns/cni-1-2"},{"sandbox":"/var/run/netns/other"}]}}"#;
         assert_eq!(pod_namespaces(entry).into_iter().collect::<Vec<_>>(), ["cni-1-2"]);
+    }
+
+    #[test]
+    fn entries_of_other_networks_in_the_cni_cache_are_not_ours() {
+        assert_eq!(pod_of("microapp-lab-12ab-eth0"), Some("12ab"));
+        assert_eq!(pod_of("flannel-12ab-eth0"), None);
+        assert_eq!(pod_of("microapp-laboratory-12ab-eth0"), None);
     }
 
     #[test]

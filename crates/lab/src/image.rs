@@ -52,6 +52,15 @@ pub fn split_reference(reference: &str) -> Result<(&str, &str)> {
     }
 }
 
+/// The name under which the kubelet looks for a reference: without a registry it means Docker's.
+pub(crate) fn full_name(reference: &str) -> String {
+    match reference.split_once('/') {
+        Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => reference.to_owned(),
+        Some(_) => format!("docker.io/{reference}"),
+        None => format!("docker.io/library/{reference}"),
+    }
+}
+
 /// Builds an image from an executable and the shared objects that it needs.
 pub fn build(spec: &ImageSpec) -> Result<Image> {
     split_reference(&spec.reference)?;
@@ -113,7 +122,7 @@ fn archive(reference: &str, entry: &str, env: &[(String, String)], layer: &[u8])
     entry["platform"] = json!({"architecture": "amd64", "os": "linux"});
     // The first is containerd's, the second the specification's.
     entry["annotations"] = json!({
-        "io.containerd.image.name": reference,
+        "io.containerd.image.name": full_name(reference),
         "org.opencontainers.image.ref.name": reference.rsplit_once(':').map_or("", |(_, tag)| tag),
     });
     let index = json!({
@@ -219,6 +228,15 @@ mod tests {
         let output = "\tlinux-vdso.so.1 (0x00007ffd)\n\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x7f)\n\t/lib64/ld-linux-x86-64.so.2 (0x7f)\n";
         assert_eq!(parse_ldd(output), ["/lib/x86_64-linux-gnu/libc.so.6", "/lib64/ld-linux-x86-64.so.2"]);
         assert!(parse_ldd("\tstatically linked\n").is_empty());
+    }
+
+    #[test]
+    fn a_name_without_a_registry_is_dockers() {
+        assert_eq!(full_name("app:1"), "docker.io/library/app:1");
+        assert_eq!(full_name("me/app@sha256:00"), "docker.io/me/app@sha256:00");
+        for full in ["lab.local/app:1", "10.90.0.10:5000/app:1", "localhost/app:1"] {
+            assert_eq!(full_name(full), full);
+        }
     }
 
     #[test]
