@@ -46,9 +46,7 @@ pub(crate) fn is_ready(paths: &Paths, part: Part) -> bool {
     match part {
         Part::Etcd => ok("127.0.0.1:2379", "/health"),
         // Asking costs a start of kubectl, so first look whether anybody listens.
-        Part::Apiserver => {
-            netns::listens("127.0.0.1:6443") && succeeds(kubectl(paths).args(["get", "--raw", "/readyz"]))
-        }
+        Part::Apiserver => netns::listens("127.0.0.1:6443") && succeeds(ask(paths).args(["get", "--raw", "/readyz"])),
         Part::Kcm => netns::listens("127.0.0.1:10257"),
         Part::Scheduler => netns::listens("127.0.0.1:10259"),
         Part::Containerd => containerd::answers(paths),
@@ -65,13 +63,13 @@ pub(crate) fn is_ready(paths: &Paths, part: Part) -> bool {
 /// Whether an object that `kubectl get …` names has a condition with status True.
 pub(crate) fn condition(paths: &Paths, get: &[&str], condition: &str) -> bool {
     let path = format!("jsonpath={{.status.conditions[?(@.type==\"{condition}\")].status}}");
-    run(kubectl(paths).args(get).arg("-o").arg(path)).is_ok_and(|status| status == "True")
+    run(ask(paths).args(get).arg("-o").arg(path)).is_ok_and(|status| status == "True")
 }
 
 /// Whether every custom resource definition is served. `kubectl wait` would ask for each of them in turn.
 pub(crate) fn definitions(paths: &Paths) -> bool {
     let path = "jsonpath={range .items[*]}{.status.conditions[?(@.type==\"Established\")].status}{\"\\n\"}{end}";
-    run(kubectl(paths).args(["get", "customresourcedefinitions", "-o", path]))
+    run(ask(paths).args(["get", "customresourcedefinitions", "-o", path]))
         .is_ok_and(|lines| !lines.is_empty() && lines.lines().all(|status| status == "True"))
 }
 
@@ -81,6 +79,13 @@ pub(crate) fn kubectl(paths: &Paths) -> std::process::Command {
     kubectl.arg("--kubeconfig").arg(paths.kubeconfig("admin"));
     // Discovery is cached with the lab, not in a home directory where it would outlive the cluster.
     kubectl.env("KUBECACHEDIR", paths.join("kubectl"));
+    kubectl
+}
+
+/// kubectl for a question that is asked again: a frozen API server must not hold it for ever.
+fn ask(paths: &Paths) -> std::process::Command {
+    let mut kubectl = kubectl(paths);
+    kubectl.arg("--request-timeout=5s");
     kubectl
 }
 
