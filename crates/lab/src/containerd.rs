@@ -30,9 +30,26 @@ pub(crate) fn answers(paths: &Paths) -> bool {
     paths.containerd_socket().exists() && run(ctr(paths, KUBERNETES).args(["--timeout", "2s", "version"])).is_ok()
 }
 
-/// Imports an archive as it is; returns what `ctr` said.
-pub(crate) fn load(paths: &Paths, archive: &Path) -> Result<String> {
-    run(ctr(paths, KUBERNETES).args(["images", "import", "--digests"]).arg(archive))
+/// Imports an archive as it is and returns `name@sha256:…` of every image in it.
+pub(crate) fn load(paths: &Paths, archive: &Path) -> Result<Vec<String>> {
+    let said = run(ctr(paths, KUBERNETES).args(["images", "import"]).arg(archive))?;
+    let images = imported(&said);
+    for (reference, pinned) in &images {
+        run(ctr(paths, KUBERNETES).args(["images", "tag", "--force", reference, pinned]))?;
+    }
+    Ok(images.into_iter().map(|(_, pinned)| pinned).collect())
+}
+
+/// Reference and pinned reference of the lines `unpacking NAME:TAG (sha256:…)...done`.
+fn imported(said: &str) -> Vec<(String, String)> {
+    said.lines()
+        .filter_map(|line| {
+            let (reference, rest) = line.strip_prefix("unpacking ")?.split_once(" (")?;
+            let (digest, _) = rest.split_once(')')?;
+            let (name, _) = image::split_reference(reference).ok()?;
+            Some((reference.to_owned(), format!("{name}@{digest}")))
+        })
+        .collect()
 }
 
 /// Imports an image under its tag and its digest and returns `name@sha256:…`.
@@ -113,6 +130,12 @@ mod tests {
         let paths = Paths::at(Path::new("/l"));
         let expected = "/run/containerd/s/9c23094d4936730b0d7b305df451e5cf67bcf7589db49cd7969d27b6a902d4a7";
         assert_eq!(shim_socket(&paths, "ab").to_str(), Some(expected));
+    }
+
+    #[test]
+    fn what_was_imported_is_read_from_the_words_of_ctr() {
+        let said = "unpacking lab.local/a:1 (sha256:12)...done\nunpacking x@sha256:12 (sha256:12)...done\n";
+        assert_eq!(imported(said), [("lab.local/a:1".to_owned(), "lab.local/a@sha256:12".to_owned())]);
     }
 
     #[test]

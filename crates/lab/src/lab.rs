@@ -175,8 +175,9 @@ impl Lab {
         self.paths.audit_log()
     }
 
-    /// Puts the images of an archive (`docker save`, OCI layout) onto the node.
-    pub fn load_image(&self, archive: &Path) -> Result<String> {
+    /// Puts the images of an archive (`docker save`, OCI layout) onto the node under their tags and their digests; returns
+    /// `name@sha256:…` of each.
+    pub fn load_image(&self, archive: &Path) -> Result<Vec<String>> {
         containerd::load(&self.paths, archive)
     }
 

@@ -143,7 +143,11 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Verb::Exec { command } => return Err(exec(&command[0], &command[1..])),
         Verb::Kubectl(rest) => return Err(exec("kubectl".as_ref(), &rest.args)),
         Verb::Helm(rest) => return Err(exec("helm".as_ref(), &rest.args)),
-        Verb::Image(ImageVerb::Load { file }) => print!("{}", Lab::attach()?.load_image(&file)?),
+        Verb::Image(ImageVerb::Load { file }) => {
+            for image in Lab::attach()?.load_image(&file)? {
+                println!("{image}");
+            }
+        }
         Verb::Image(ImageVerb::Build { reference, binary, env, push }) => {
             let lab = Lab::attach()?;
             let spec = ImageSpec { reference, binary, env };
