@@ -4,6 +4,9 @@
 //! Everything runs in one network namespace, `microapp-lab`, with its state in one directory. The library does what the
 //! program `lab` does: end-to-end tests start the lab, kill, freeze and restart its parts with [`Lab`], and read what
 //! users got from a [`LoadGenerator`].
+//!
+//! On systems other than Linux the crate is empty, so that the rest of the workspace can still be built there.
+#![cfg(target_os = "linux")]
 
 mod build;
 mod command;
