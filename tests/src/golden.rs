@@ -82,12 +82,12 @@ impl Case {
         for _ in 0..4 {
             let plan = decide(&world, self.now, &self.evidence);
             match &plan.write {
-                Some(write @ Write::Status(_)) => {
+                Some(write @ Write::Status(status)) => {
                     told.extend(plan.notes.iter().cloned());
                     world = after(&world, write, self.now);
                     // `apply` puts the evidence in; what it says is not the subject here.
-                    if let Some(canary) = &mut world.status.canary {
-                        canary.evidence.get_or_insert(format!("e1.{}.", self.now.as_second()));
+                    if let (Some(canary), true) = (&mut world.status.canary, status.checkpoint) {
+                        canary.evidence = Some(format!("e1.{}.", self.now.as_second()));
                     }
                 }
                 Some(Write::Create(_) | Write::Change(_) | Write::Delete(_) | Write::Route(_) | Write::Lower(_)) | None => {

@@ -34,6 +34,9 @@ pub fn over(gate: &GateView) -> String {
 
 /// What a step that waits is waiting for.
 pub fn waiting(gates: &[GateView]) -> String {
+    if gates.is_empty() {
+        return "no window was counted yet".to_owned();
+    }
     let list: Vec<_> = gates
         .iter()
         .filter(|gate| gate.verdict == Verdict::Unknown)

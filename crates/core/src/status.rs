@@ -7,10 +7,10 @@ mod project;
 
 use jiff::Timestamp;
 
+pub(crate) use conditions::unsynced_since;
 pub use project::{Refresh, project};
 
 use crate::{
-    decide::State,
     evidence::{Judgement, Preflight, saved_at},
     plan::{Note, Plan, StatusWrite},
     world::World,
@@ -93,9 +93,4 @@ fn significant(status: &MicroAppRolloutStatus) -> MicroAppRolloutStatus {
             if trouble { condition.message.replace(|c: char| c.is_ascii_digit(), "") } else { String::new() };
     }
     status
-}
-
-/// The state that the status was written for; used by tests and the command line tool.
-pub const fn is_settled(state: State) -> bool {
-    matches!(state, State::Idle | State::Held)
 }

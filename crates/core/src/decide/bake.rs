@@ -36,7 +36,7 @@ pub(super) fn step(scene: &Scene, plan: &Strategy) -> Plan {
         let unknown = |gate: &&crate::evidence::GateView| gate.verdict == Verdict::Unknown;
         let names: Vec<_> = scene.evidence.gates.iter().filter(unknown).map(|gate| gate.name.as_str()).collect();
         let message = format!("the bake is over but for fresh data of {}", names.join(", "));
-        return ramp::inconclusive(scene, plan, State::Bake, &message);
+        return ramp::inconclusive(scene, plan, State::Bake, &message).because("NoData");
     }
     if let Some(canary) = scene.canary() {
         let needed = capacity::canary(scene.basis, plan.steps[plan.last()].weight);

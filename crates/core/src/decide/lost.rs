@@ -23,7 +23,7 @@ pub(super) fn step(world: &World, now: Timestamp, unreadable: Option<(&String, &
         }
         (Some(status), Some(apex)) if status != apex => {
             let message = format!(
-                "the route is lost; status says that {status} is stable, the Service {apex}: set the annotation of neither, but recreate the route by hand"
+                "the route is lost; status says that {status} is stable, the Service {apex}; make the Service select the right one, then the route comes back"
             );
             return Plan::wait(State::Held, "PinConflict", message);
         }

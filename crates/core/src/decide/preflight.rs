@@ -4,12 +4,13 @@ use microapp_api::conditions::Cause;
 
 use super::{
     State, ramp,
-    scene::{PROMETHEUS_PATIENCE, READY_DEADLINE, Scene, after},
+    scene::{PROMETHEUS_PATIENCE, READY_DEADLINE, ROUTE_DEADLINE, SETTLE, Scene, after},
     urgent,
 };
 use crate::{
     evidence::{Preflight, Refusal},
     plan::Plan,
+    status,
     strategy::Strategy,
     world::{Acceptance, Verb},
 };
@@ -72,15 +73,25 @@ fn not_ready(scene: &Scene, plan: &Strategy) -> Option<Plan> {
     Some(scene.wait(State::Preflight, reason, message).wake_at(deadline))
 }
 
-/// The gateways must have accepted the route.
+/// The gateways must have accepted the route. They answer within a moment; a minute without an answer is trouble.
 pub(super) fn route(scene: &Scene) -> Option<Plan> {
-    let waiting = |message: String| {
-        scene.wait(State::Preflight, "RouteNotAccepted", message).wake_in(scene.now, super::scene::ROUTE_DEADLINE)
+    let waiting = |reason, message: String| {
+        let since = status::unsynced_since(scene.world).unwrap_or(scene.now);
+        let plan = scene.wait(State::Preflight, reason, message).wake_in(scene.now, SETTLE);
+        let deadline = after(since, ROUTE_DEADLINE);
+        if scene.now < deadline { plan.wake_at(deadline) } else { plan }
     };
     match &scene.route.acceptance {
         Acceptance::Accepted => None,
-        Acceptance::Pending => Some(waiting("no answer of the gateway yet; the weight stays".to_owned())),
-        Acceptance::Refused(why) => Some(waiting(format!("the gateway does not accept the route: {why}"))),
+        Acceptance::Pending => {
+            let late = status::unsynced_since(scene.world)
+                .is_some_and(|since| scene.now.duration_since(since) >= ROUTE_DEADLINE);
+            let reason = if late { "RouteNotAccepted" } else { "Progressing" };
+            Some(waiting(reason, "no gateway has answered for the route yet; the weight stays".to_owned()))
+        }
+        Acceptance::Refused(why) => {
+            Some(waiting("RouteNotAccepted", format!("the gateway does not accept the route: {why}")))
+        }
     }
 }
 

@@ -33,14 +33,13 @@ pub(super) fn step(scene: &Scene, plan: &Strategy, index: usize) -> Plan {
     let stepped = scene.evidence.stepped_back;
     if stepped == Some(SteppedBack::Undecided) {
         let message = "the bake looked bad, and ten minutes beside stable did not decide; `promote` or `abort`";
-        return inconclusive(scene, plan, State::Held, message);
+        return inconclusive(scene, plan, State::Held, message).because("Inconclusive");
     }
     let elapsed = scene.elapsed(!hot_fix);
     if !passed {
         let reason = blocking(scene);
-        return inconclusive(scene, plan, State::Ramp, &explain::waiting(&scene.evidence.gates))
-            .because(reason)
-            .wake_at(after(scene.now, (dwell - elapsed).max(SignedDuration::from_secs(1))));
+        let waiting = inconclusive(scene, plan, State::Ramp, &explain::waiting(&scene.evidence.gates)).because(reason);
+        return if elapsed < dwell { waiting.wake_at(after(scene.now, dwell - elapsed)) } else { waiting };
     }
     if elapsed < dwell {
         let message = format!("every gate passes; the step lasts at least {}", explain::span(dwell));
@@ -198,8 +197,8 @@ pub(super) fn inconclusive(scene: &Scene, plan: &Strategy, state: State, message
 
 impl Plan {
     /// Another word for the same wait, unless it is more than a wait.
-    fn because(mut self, reason: &str) -> Self {
-        if self.write.is_none() && self.state == State::Ramp {
+    pub(super) fn because(mut self, reason: &str) -> Self {
+        if self.write.is_none() && self.why.reason == "Progressing" {
             reason.clone_into(&mut self.why.reason);
         }
         self

@@ -66,7 +66,7 @@ pub fn world(objects: &Objects, prices: &str, desired_since: Timestamp) -> World
     let Objects { rollout, others, deployments, services, records, pods, config_maps, route, apex, prompts } = objects;
     let object = object(rollout);
     let desired = desired(rollout, prompts, prices);
-    let mut arms = Arms { rollout: object.name.as_str(), uid: object.uid.as_str(), arms: BTreeMap::new() };
+    let mut arms = Arms { rollout: object.name.as_str(), uid: object.uid.as_str(), found: BTreeMap::new() };
     for service in arms.ours(services) {
         arms.of(service, |arm, _| arm.service = true);
     }
@@ -82,7 +82,7 @@ pub fn world(objects: &Objects, prices: &str, desired_since: Timestamp) -> World
     for pod in pods.iter().filter(|pod| !is_deleting(pod)) {
         arms.of(pod, |arm, pod| arm.pods.push(pod::read(pod)));
     }
-    let mut arms = arms.arms;
+    let mut arms = arms.found;
     for arm in arms.values_mut() {
         arm.pods.sort_by(|a, b| a.name.cmp(&b.name));
     }
@@ -113,7 +113,7 @@ fn object(rollout: &Value) -> Object {
 struct Arms<'a> {
     rollout: &'a str,
     uid: &'a str,
-    arms: BTreeMap<Revision, Arm>,
+    found: BTreeMap<Revision, Arm>,
 }
 
 impl Arms<'_> {
@@ -127,7 +127,7 @@ impl Arms<'_> {
         let Some(revision) = label(object, labels::REVISION).and_then(Revision::parse) else { return };
         let named = name(object).starts_with(&names::of_revision(self.rollout, revision.as_str()));
         if named {
-            put(self.arms.entry(revision).or_default(), object);
+            put(self.found.entry(revision).or_default(), object);
         }
     }
 }

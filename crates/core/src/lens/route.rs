@@ -140,12 +140,11 @@ fn answer(entry: &Value, generation: i64) -> Acceptance {
     };
     for (kind, wanted) in [("Accepted", "True"), ("ResolvedRefs", "True"), ("PartiallyInvalid", "False")] {
         match condition(kind) {
-            // Contour writes ResolvedRefs only together with Accepted; what is optional may be absent.
             None if kind == "Accepted" => return Acceptance::Pending,
-            None => {}
             Some(condition) if is_old(condition) => return Acceptance::Pending,
             Some(condition) if text(condition, "/status") != Some(wanted) => return refused(kind, condition),
-            Some(_) => {}
+            // What a gateway does not say it does not object to.
+            Some(_) | None => {}
         }
     }
     Acceptance::Accepted

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use microapp_api::{
-    conditions::{ConditionType, Reason},
+    conditions::{Cause, ConditionType, Reason},
     v1alpha1::{Outcome, Verdict},
 };
 
@@ -11,8 +11,8 @@ use super::project::Refresh;
 use crate::{
     decide::{ROUTE_DEADLINE, SETTLE, State},
     evidence::Judgement,
-    plan::Plan,
-    world::{Acceptance, Desired, RouteFact, World},
+    plan::{Change, Plan, Write},
+    world::{Acceptance, RouteFact, World},
 };
 
 /// Something that a person should read: its message counts as a change, and it becomes an event.
@@ -55,7 +55,7 @@ pub(super) fn project(
     refresh: Refresh,
 ) -> Vec<Condition> {
     let reason = plan.why.reason.parse().unwrap_or(Reason::Progressing);
-    let (reads, ready) = reads(world, now, plan, reason);
+    let (reads, ready, reason) = reads(world, now, plan, reason);
     let message = &plan.why.message;
     let mut list =
         vec![(ConditionType::Ready, if reads == Reads::Ready { "True" } else { "False" }, ready, message.clone())];
@@ -87,50 +87,55 @@ pub(super) fn project(
         .collect()
 }
 
-/// One row of the table in the API's documentation.
-fn reads(world: &World, now: Timestamp, plan: &Plan, reason: Reason) -> (Reads, Reason) {
-    let rejected = || {
-        let register = &world.route()?.register;
-        let spec = world.spec()?;
-        let latched = register.is_latched() && register.canary.as_ref() == Some(&spec.revision);
-        let cause = register.aborted.as_ref().filter(|_| latched).map(|aborted| aborted.cause);
-        let cause = cause.filter(|cause| cause.rejects()).or_else(|| register.rejection(&spec.revision));
-        (spec.revision != register.stable).then_some(cause).flatten()
-    };
+/// One row of the table in the API's documentation: the reading, the reason of `Ready`, and that of its companion.
+fn reads(world: &World, now: Timestamp, plan: &Plan, reason: Reason) -> (Reads, Reason, Reason) {
+    let patient = |since: Timestamp| if now.duration_since(since) < ROUTE_DEADLINE { Reads::Progressing } else { Reads::Stalled };
     match reason {
-        Reason::AwaitingApproval => return (Reads::Paused, Reason::AwaitingApproval),
-        Reason::InvalidSpec | Reason::PromptsMissing => {
-            // Git syncs in pieces.
-            let patience = now.duration_since(world.desired_since) < ROUTE_DEADLINE;
-            return (if patience { Reads::Progressing } else { Reads::Stalled }, reason);
-        }
-        Reason::RouteNotAccepted => {
-            let patience = now.duration_since(unsynced_since(world).unwrap_or(now)) < ROUTE_DEADLINE;
-            return (if patience { Reads::Progressing } else { Reads::Stalled }, reason);
-        }
+        Reason::AwaitingApproval => (Reads::Paused, reason, reason),
+        // Git syncs in pieces.
+        Reason::InvalidSpec | Reason::PromptsMissing => (patient(world.desired_since), reason, reason),
+        Reason::RouteNotAccepted => (patient(unsynced_since(world).unwrap_or(now)), reason, reason),
         Reason::RouteConflict
         | Reason::NameTaken
         | Reason::PinConflict
         | Reason::InitialRevisionFailed
         | Reason::ThresholdAboveBuckets
-        | Reason::NoCompletions => return (Reads::Stalled, reason),
-        Reason::Inconclusive if plan.state == State::Held => return (Reads::Stalled, Reason::Inconclusive),
-        Reason::ScaledToZero => return (Reads::Ready, Reason::ScaledToZero),
+        | Reason::NoCompletions => (Reads::Stalled, reason, reason),
+        Reason::Inconclusive if plan.state == State::Held => (Reads::Stalled, reason, reason),
+        Reason::ScaledToZero => (Reads::Ready, reason, reason),
         Reason::NoData | Reason::PrometheusUnavailable | Reason::Inconclusive => {
-            return (Reads::Progressing, Reason::Inconclusive);
+            (Reads::Progressing, Reason::Inconclusive, reason)
         }
-        _ => {}
+        _ => at_rest(world, plan, reason),
     }
-    if rejected().is_some() && plan.state != State::Prepare {
-        return (Reads::Stalled, Reason::RolledBack);
+}
+
+/// Rejected, promoted, or on the way.
+fn at_rest(world: &World, plan: &Plan, reason: Reason) -> (Reads, Reason, Reason) {
+    if let Some(cause) = rejection(world).filter(|_| plan.state != State::Prepare) {
+        return (Reads::Stalled, Reason::RolledBack, cause.reason());
     }
-    let at_rest = plan.state == State::Idle && plan.write.is_none() && matches!(world.desired, Desired::Usable(_));
-    if at_rest && reason == Reason::Promoted && world.route().is_some() {
-        let first = world.status.history.iter().rev().find(|entry| entry.outcome != Outcome::RolledBack);
-        let initial = first.is_none_or(|entry| entry.outcome == Outcome::Initial);
-        return (Reads::Ready, if initial { Reason::InitialRevision } else { Reason::Promoted });
+    // An autoscaler's work is no rollout.
+    let scaling = matches!(plan.write, None | Some(Write::Change(Change::Scale { .. })));
+    let resting = matches!(plan.state, State::Idle | State::Promote) && scaling && reason == Reason::Promoted;
+    let copied = world.status.canary.is_none() && world.spec().is_some() && plan.wake.is_none();
+    if resting && copied && world.route().is_some() {
+        let last = world.status.history.iter().rev().find(|entry| entry.outcome != Outcome::RolledBack);
+        let initial = last.is_none_or(|entry| entry.outcome == Outcome::Initial);
+        let word = if initial { Reason::InitialRevision } else { Reason::Promoted };
+        return (Reads::Ready, word, word);
     }
-    (Reads::Progressing, if is_trouble(reason) { reason } else { Reason::Progressing })
+    (Reads::Progressing, if is_trouble(reason) { reason } else { Reason::Progressing }, reason)
+}
+
+/// Why the wanted revision is not tried again by itself.
+fn rejection(world: &World) -> Option<Cause> {
+    let register = &world.route()?.register;
+    let wanted = &world.spec()?.revision;
+    let latched = register.is_latched() && register.canary.as_ref() == Some(wanted);
+    let cause = register.aborted.as_ref().filter(|_| latched).map(|aborted| aborted.cause);
+    let cause = cause.filter(|cause| cause.rejects()).or_else(|| register.rejection(wanted));
+    cause.filter(|_| *wanted != register.stable)
 }
 
 type Row = (ConditionType, &'static str, Reason, String);
@@ -155,7 +160,7 @@ fn available(world: &World) -> Row {
 }
 
 /// When `TrafficSynced` became false.
-fn unsynced_since(world: &World) -> Option<Timestamp> {
+pub(crate) fn unsynced_since(world: &World) -> Option<Timestamp> {
     let synced =
         world.status.conditions.iter().find(|condition| condition.type_ == ConditionType::TrafficSynced.as_str())?;
     (synced.status == "False").then_some(synced.last_transition_time.0)
@@ -176,7 +181,9 @@ fn synced(world: &World, now: Timestamp) -> Row {
         Acceptance::Pending => {
             // A gateway answers each change within a moment; that moment is no news.
             let was = world.status.conditions.iter().find(|old| old.type_ == kind.as_str());
-            let fresh = route.register.since.is_none_or(|since| now.duration_since(since) < SETTLE);
+            let begun = world.status.canary.as_ref().and_then(|canary| canary.started_at.as_ref());
+            let changed = route.register.since.or(begun.map(|time| time.0));
+            let fresh = changed.is_none_or(|since| now.duration_since(since) < SETTLE);
             let word = if fresh && was.is_some_and(|old| old.status == "True") { "True" } else { "False" };
             let reason = if word == "True" { Reason::RouteSynced } else { Reason::RoutePending };
             (kind, word, reason, "the gateway has not answered yet".to_owned())
