@@ -52,7 +52,7 @@ fn before(
     series: &[Series],
     prices: &PriceTable,
 ) -> Result<(Before, Pin), Unfit> {
-    let wanted = subject.selector(scheme, &[&subject.stable]).render();
+    let wanted = subject.selector(scheme, &[&subject.stable], false).render();
     let targets = targets(subject, scheme, series);
     let stable: Vec<&Series> = targets.iter().flat_map(|target| target.series.iter().map(|(_, s)| *s)).collect();
     let pin = pin::choose(gate, &stable, prices, &wanted)?;

@@ -154,5 +154,5 @@ fn kind(given: Option<&str>) -> &'static str {
 /// A counter's value, where it is one: a whole number that a float holds exactly.
 pub(crate) fn count(value: f64) -> Option<u64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
-    (value >= 0.0 && value <= EXACT && value.fract() == 0.0).then_some(value as u64)
+    ((0.0..=EXACT).contains(&value) && value.fract() == 0.0).then_some(value as u64)
 }

@@ -8,7 +8,7 @@ use crate::{
     baseline::baseline,
     decode::{Answer, Series},
     delta::Wanted,
-    part::part,
+    part::{Part, part},
     pin::{self, Pin},
     prices::PriceTable,
     query::{self, Query, Subject, millis, queries},
@@ -59,7 +59,7 @@ fn complete(subject: &Subject, watch: &Watch, asked: &[(Query, &Answer)], prices
     for (query, targets) in &grouped {
         for (index, gate) in subject.gates_of(query.scheme) {
             let is_total = |series: &Series| {
-                pins.get(&gate.name).and_then(|pin| part(gate, pin, series, prices)).is_some_and(|part| part.is_total())
+                pins.get(&gate.name).and_then(|pin| part(gate, pin, series, prices)).is_some_and(Part::is_total)
             };
             if is_ambiguous(targets, &is_total) {
                 refused.insert(index, Unknown::Ambiguous);
@@ -82,7 +82,7 @@ fn complete(subject: &Subject, watch: &Watch, asked: &[(Query, &Answer)], prices
         .collect();
     let view = View { subject, sources: &sources, refused: &refused, now };
     let (found, mut next) = windows(&view, watch);
-    next.pins = pins.into_iter().map(|(gate, pin)| (gate, pin.write())).collect();
+    next.pins = pins.iter().map(|(gate, pin)| (gate.clone(), pin.write())).collect();
     if found.is_empty() && is_stale(&view, &next) {
         return Counts::Silent(Unknown::Stale);
     }

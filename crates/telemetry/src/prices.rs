@@ -117,9 +117,8 @@ fn undated(model: &str) -> &str {
 /// USD per million tokens, which is pico-USD per token times 10⁻⁶.
 fn pico_usd(text: &str) -> Option<i128> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
-    let digits = |text: &str, most: usize| {
-        !text.is_empty() && text.len() <= most && text.bytes().all(|b| b.is_ascii_digit())
-    };
+    let digits =
+        |text: &str, most: usize| !text.is_empty() && text.len() <= most && text.bytes().all(|b| b.is_ascii_digit());
     if !digits(whole, 9) || !digits(fraction, 6) {
         return None;
     }

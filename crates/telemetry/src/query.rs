@@ -114,8 +114,9 @@ impl Subject {
         set.into_iter().collect()
     }
 
-    /// The matchers of a scheme, without names.
-    pub(crate) fn selector(&self, scheme: Scheme, revisions: &[&str]) -> Selector {
+    /// The matchers of a scheme, without names. `bare`: series without the labels of evaluations come too (`up`).
+    pub(crate) fn selector(&self, scheme: Scheme, revisions: &[&str], bare: bool) -> Selector {
+        let none = || bare.then(String::new).into_iter();
         match scheme {
             Scheme::Pods => {
                 let pods: Vec<String> = revisions.iter().map(|revision| self.pods(revision)).collect();
@@ -126,11 +127,12 @@ impl Subject {
                 Selector::clusters(&clusters)
             }
             Scheme::Evals => {
-                let revisions: Vec<String> = revisions.iter().map(|revision| (*revision).to_owned()).collect();
-                let selector =
-                    Selector::namespace(&self.namespace).any("revision", &revisions).equal("sampling", "random");
+                let revisions: Vec<String> = none().chain(revisions.iter().map(|r| (*r).to_owned())).collect();
+                let sampling: Vec<String> = none().chain(["random".to_owned()]).collect();
+                let selector = Selector::namespace(&self.namespace).any("revision", &revisions);
+                let selector = selector.any("sampling", &sampling);
                 match self.evaluators() {
-                    Some(evaluators) => selector.any("evaluator", &evaluators),
+                    Some(evaluators) => selector.any("evaluator", &none().chain(evaluators).collect::<Vec<_>>()),
                     None => selector,
                 }
             }
@@ -171,31 +173,31 @@ fn windows(subject: &Subject, scheme: Scheme, watch: &Watch, now: f64) -> Option
     let mut names = Vec::new();
     let mut bounds: Option<BTreeSet<String>> = Some(BTreeSet::new());
     for (_, gate) in subject.gates_of(scheme) {
-        match watch.pins.get(&gate.name).and_then(|text| Pin::read(text)) {
-            Some(pin) => {
-                names.extend(pin.names(gate));
-                if let Some(bounds) = &mut bounds {
-                    bounds.extend(pin.bounds());
-                }
+        if let Some(pin) = watch.pins.get(&gate.name).and_then(|text| Pin::read(text)) {
+            names.extend(pin.names(gate));
+            if let Some(bounds) = &mut bounds {
+                bounds.extend(pin.bounds());
             }
-            None => {
-                names.extend(presets::candidates(gate.source, &gate.kind));
-                if matches!(gate.kind, GateKind::Latency { .. }) {
-                    bounds = None;
-                }
+        } else {
+            names.extend(presets::candidates(gate.source, &gate.kind));
+            if matches!(gate.kind, GateKind::Latency { .. }) {
+                bounds = None;
             }
         }
     }
-    if scheme == Scheme::Pods {
-        names.extend(["up", "process_start_time_seconds", "scrape_duration_seconds"].map(str::to_owned));
+    match scheme {
+        Scheme::Pods => {
+            names.extend(["up", "process_start_time_seconds", "scrape_duration_seconds"].map(str::to_owned));
+        }
+        Scheme::Evals => names.push("up".to_owned()),
+        Scheme::Gateway => {}
     }
     let interval = subject.window().unwrap_or(15_000);
     let now_ms = millis(now);
     let oldest = oldest(watch, scheme, interval).unwrap_or_else(|| subject.start());
     let range = (now_ms - oldest).max(0) + (LEAD * interval as f64).ceil() as i64;
     let range = range.min(LONGEST.max(8 * interval));
-    let mut selector = subject.selector(scheme, &subject.revisions());
-    selector = named(selector, names);
+    let mut selector = named(subject.selector(scheme, &subject.revisions(), true), names);
     if scheme != Scheme::Evals
         && let Some(bounds) = bounds
     {
@@ -224,7 +226,7 @@ fn baseline(subject: &Subject, scheme: Scheme, now: f64) -> Vec<Query> {
     } else if scheme == Scheme::Gateway {
         beat = presets::definition(Preset::Envoy).requests.iter().map(|name| (*name).to_owned()).collect();
     }
-    let selector = || subject.selector(scheme, &[&subject.stable]);
+    let selector = || subject.selector(scheme, &[&subject.stable], false);
     let now_ms = millis(now);
     let hour = named(selector(), names).sliced(BEFORE, SLICE).ok();
     let minutes = named(selector(), beat).raw(RECENT).ok();

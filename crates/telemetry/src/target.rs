@@ -71,13 +71,28 @@ pub(crate) fn median(mut values: Vec<i64>) -> Option<i64> {
     values.get(values.len().checked_sub(1)? / 2).copied()
 }
 
+/// Pod, job and instance.
+type Place<'a> = (&'a str, &'a str, &'a str);
+
 /// Groups the series of one scheme; what belongs to neither revision is left out.
 pub(crate) fn targets<'a>(subject: &Subject, scheme: Scheme, series: &'a [Series]) -> Vec<Target<'a>> {
-    let mut groups: BTreeMap<(&str, &str, &str), Vec<(Role, &'a Series)>> = BTreeMap::new();
-    for series in series {
-        let Some(role) = role(subject, scheme, series) else { continue };
+    let mut groups: BTreeMap<Place<'a>, Vec<(Role, &'a Series)>> = BTreeMap::new();
+    let place = |series: &'a Series| {
         let pod = if scheme == Scheme::Gateway { "" } else { series.label("pod") };
-        groups.entry((pod, series.label("job"), series.label("instance"))).or_default().push((role, series));
+        (pod, series.label("job"), series.label("instance"))
+    };
+    for series in series {
+        if let Some(role) = role(subject, scheme, series) {
+            groups.entry(place(series)).or_default().push((role, series));
+        }
+    }
+    if scheme == Scheme::Evals {
+        // Whoever judges is known by its verdicts; its `up`, which has no revision, tells since when it is there.
+        for series in series.iter().filter(|series| series.name() == "up") {
+            if let Some(members) = groups.get_mut(&place(series)) {
+                members.push((Role::Stable, series));
+            }
+        }
     }
     groups.into_iter().map(|((pod, job, instance), members)| target(scheme, pod, job, instance, members)).collect()
 }
@@ -95,13 +110,7 @@ fn role(subject: &Subject, scheme: Scheme, series: &Series) -> Option<Role> {
     }
 }
 
-fn target<'a>(
-    scheme: Scheme,
-    pod: &'a str,
-    job: &str,
-    instance: &str,
-    members: Vec<(Role, &'a Series)>,
-) -> Target<'a> {
+fn target<'a>(scheme: Scheme, pod: &'a str, job: &str, instance: &str, members: Vec<(Role, &'a Series)>) -> Target<'a> {
     let mut answered = BTreeSet::new();
     let mut scraped = BTreeSet::new();
     let mut born = None;

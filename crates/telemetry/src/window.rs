@@ -165,13 +165,7 @@ impl View<'_> {
         Some(Window { end, length: grid.length as f64 / 1000.0, gates, gap, inside_step: inside })
     }
 
-    fn sides(
-        &self,
-        grid: Grid,
-        index: i64,
-        place: usize,
-        belongs: &dyn Fn(i64) -> bool,
-    ) -> Result<Sides, Unknown> {
+    fn sides(&self, grid: Grid, index: i64, place: usize, belongs: &dyn Fn(i64) -> bool) -> Result<Sides, Unknown> {
         let canary = self.side(grid, index, place, Role::Canary, &|_, at| belongs(at.at))?;
         let stable = self.side(grid, index, place, Role::Stable, &|_, at| belongs(at.at))?;
         Ok(Sides { canary, stable, near: self.near(grid, index, place) })

@@ -7,14 +7,8 @@ pub(crate) const STARTED: &str = "llm_eval_started_total";
 /// Verdicts.
 pub(crate) const RESULTS: &str = "llm_eval_results_total";
 
-pub(super) static DEFINITION: Definition = Definition {
-    scheme: Scheme::Evals,
-    requests: &[],
-    bad: Bad::None,
-    durations: &[],
-    per_second: 1,
-    tokens: &[],
-};
+pub(super) static DEFINITION: Definition =
+    Definition { scheme: Scheme::Evals, requests: &[], bad: Bad::None, durations: &[], per_second: 1, tokens: &[] };
 
 /// What came of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
