@@ -24,7 +24,7 @@ use crate::{
 const MANAGER: &str = "kubectl-microapp";
 
 /// One namespace of one cluster.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Cluster {
     rollouts: Api<MicroAppRollout>,
     routes: Api<DynamicObject>,

@@ -60,14 +60,14 @@ struct CanaryOut<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     step_since: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    dwell_seconds_left: Option<i64>,
+    dwell_millis_left: Option<i128>,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct StepOut<'a> {
     weight: &'a str,
-    dwell_seconds: i64,
+    dwell_millis: i64,
 }
 
 impl<'a> StatusOut<'a> {
@@ -109,12 +109,9 @@ impl<'a> CanaryOut<'a> {
             attempt: canary.attempt,
             step: canary.step,
             running: view.running().is_some(),
-            steps: steps
-                .iter()
-                .map(|step| StepOut { weight: &step.weight, dwell_seconds: step.dwell_millis / 1000 })
-                .collect(),
+            steps: steps.iter().map(|step| StepOut { weight: &step.weight, dwell_millis: step.dwell_millis }).collect(),
             step_since: timing.map(|timing| timing.since.to_string()),
-            dwell_seconds_left: timing.map(|timing| timing.left().as_secs()),
+            dwell_millis_left: timing.map(|timing| timing.left().as_millis()),
         }
     }
 }

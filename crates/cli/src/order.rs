@@ -83,12 +83,12 @@ impl Order {
         if view.status().stable.as_ref().is_some_and(|stable| stable.revision == desired) {
             return Err(Failure::error(format!("{desired} is stable; there is nothing to try again")));
         }
-        let on_trial = |register: &&Register| register.canary.as_ref().is_some_and(|canary| canary.as_str() == desired);
-        if running(view).as_ref().filter(on_trial).is_some() {
+        let on_trial = |register: &Register| register.canary.as_ref().is_some_and(|canary| canary.as_str() == desired);
+        if running(view).is_some_and(on_trial) {
             return Err(Failure::error(format!("{desired} is on trial already")));
         }
         let rejected = view.status().rejected.iter().any(|old| old.revision == desired)
-            || view.register.as_ref().is_some_and(|register| register.is_latched() && on_trial(&register));
+            || view.register.as_ref().is_some_and(|register| register.is_latched() && on_trial(register));
         if !rejected {
             return Err(Failure::error(format!("{desired} was not rejected; it is tried without a command")));
         }

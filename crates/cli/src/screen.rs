@@ -22,28 +22,21 @@ pub fn lines(view: &View, wide: bool, paint: Paint) -> Vec<String> {
     lines
 }
 
-/// One line, for a log: what changed is in it, and nothing that moves with the clock.
+/// One line, for a log: what changed is in it, and after the time nothing that moves with the clock.
 pub fn line(view: &View) -> String {
     let (stable, canary) = view.weights();
-    let mut text = format!("{} {}", view.now.strftime("%H:%M:%SZ"), outcome::Outcome::read(view, None).words());
-    if let Some(revision) = view.status().stable.as_ref().map(|stable| &stable.revision) {
-        text += &format!("  stable {revision} {stable}");
-    }
+    let mut parts = vec![format!("{} {}", view.now.strftime("%H:%M:%SZ"), outcome::Outcome::read(view, None).words())];
+    parts.extend(view.status().stable.as_ref().map(|known| format!("stable {} {stable}", known.revision)));
     if let Some(running) = view.running() {
-        text += &format!("  canary {} {canary}", running.revision);
-        if let Some(plan) = &running.plan {
-            text += &format!("  {}", step_bar(plan, running.step));
-        }
+        parts.push(format!("canary {} {canary}", running.revision));
+        parts.extend(running.plan.as_ref().map(|plan| step_bar(plan, running.step)));
         let gates: Vec<_> =
             view.status().gates.iter().map(|gate| format!("{} {:?}", gate.name, gate.verdict)).collect();
-        if !gates.is_empty() {
-            text += &format!("  {}", gates.join(", "));
-        }
+        parts.push(gates.join(", "));
     }
-    match view.says() {
-        Some(says) => text + &format!("  {}: {}", says.reason, says.message),
-        None => text,
-    }
+    parts.extend(view.says().map(|says| format!("{}: {}", says.reason, says.message)));
+    parts.retain(|part| !part.is_empty());
+    parts.join("  ")
 }
 
 fn row(label: &str, text: &str) -> String {
@@ -67,36 +60,26 @@ fn headline(view: &View, paint: Paint) -> String {
 
 fn stable(view: &View, wide: bool, paint: Paint) -> Option<String> {
     let Stable { revision, image, digest, model, promoted_at } = view.status().stable.as_ref()?;
-    let mut text = format!("{revision:<11} {:>5}", view.weights().0.to_string());
-    text += &facts(image.as_deref(), digest.as_deref(), model.as_deref(), wide, paint);
-    if let Some(at) = promoted_at {
-        text += &format!("  since {}", span(view.now.duration_since(at.0)));
-    }
-    Some(row("stable", &text))
+    let mut parts = vec![format!("{revision:<11} {:>5}", view.weights().0.to_string())];
+    let name = image.as_deref().map(|image| image.split('@').next().unwrap_or(image));
+    // The digest in full only where there is room.
+    let digest = digest.as_deref().map(|digest| if wide { digest } else { digest.get(..19).unwrap_or(digest) });
+    parts.extend([name, digest, model.as_deref()].into_iter().flatten().map(|fact| paint.dim(fact)));
+    parts.extend(promoted_at.as_ref().map(|at| format!("since {}", span(view.now.duration_since(at.0)))));
+    Some(row("stable", &parts.join("  ")))
 }
 
 fn canary(view: &View, wide: bool, paint: Paint) -> Option<String> {
     let canary = view.status().canary.as_ref()?;
-    let mut text = format!("{:<11} {:>5}  attempt {}", canary.revision, view.weights().1.to_string(), canary.attempt);
-    if let Some(at) = &canary.started_at {
-        text += &format!(", began {}", ago(view.now, at.0));
+    let began = canary.started_at.as_ref().map_or(String::new(), |at| format!(", began {}", ago(view.now, at.0)));
+    let over = if view.running().is_none() { ", over" } else { "" };
+    let weight = view.weights().1.to_string();
+    let mut parts =
+        vec![format!("{:<11} {weight:>5}", canary.revision), format!("attempt {}{began}{over}", canary.attempt)];
+    if wide && view.status().desired_revision.as_deref() == Some(canary.revision.as_str()) {
+        parts.push(paint.dim(&view.rollout.spec.model.display()));
     }
-    if view.running().is_none() {
-        text += ", over";
-    }
-    let wanted = view.status().desired_revision.as_deref() == Some(canary.revision.as_str());
-    if wide && wanted {
-        text += &paint.dim(&format!("  {}", view.rollout.spec.model.display()));
-    }
-    Some(row("canary", &text))
-}
-
-/// Image, digest and model; the digest in full only where there is room.
-fn facts(image: Option<&str>, digest: Option<&str>, model: Option<&str>, wide: bool, paint: Paint) -> String {
-    let name = image.map(|image| image.split('@').next().unwrap_or(image));
-    let digest = digest.map(|digest| if wide { digest } else { digest.get(..19).unwrap_or(digest) });
-    let parts: Vec<_> = [name, digest, model].into_iter().flatten().collect();
-    if parts.is_empty() { String::new() } else { format!("  {}", paint.dim(&parts.join("  "))) }
+    Some(row("canary", &parts.join("  ")))
 }
 
 fn steps(view: &View, paint: Paint) -> Option<String> {
@@ -149,14 +132,10 @@ fn gate_line(view: &View, gate: &GateStatus, width: usize, paint: Paint) -> Stri
 
 /// An attempt that ended, in one line.
 pub fn ended(view: &View, entry: &HistoryEntry) -> String {
-    let mut text = format!("attempt {} of {}: {}", entry.attempt, entry.revision, how(entry));
-    if let Some(at) = &entry.ended_at {
-        text += &format!(", {}", ago(view.now, at.0));
-    }
-    match entry.message.as_deref().filter(|message| !message.is_empty()) {
-        Some(message) => text + ": " + message,
-        None => text,
-    }
+    let when = entry.ended_at.as_ref().map_or(String::new(), |at| format!(", {}", ago(view.now, at.0)));
+    let message = entry.message.as_deref().filter(|message| !message.is_empty());
+    let message = message.map_or(String::new(), |message| format!(": {message}"));
+    format!("attempt {} of {}: {}{when}{message}", entry.attempt, entry.revision, how(entry))
 }
 
 /// `rolled back (GateFailed, errors)`.
@@ -180,7 +159,7 @@ fn more(view: &View) -> Vec<String> {
     }
     for condition in &status.conditions {
         let text = format!("{:<13} {:<8} {}", condition.type_, condition.status, condition.reason);
-        lines.push(row("is", &text));
+        lines.push(row("state", &text));
     }
     lines
 }

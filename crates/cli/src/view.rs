@@ -75,7 +75,8 @@ impl View {
 
     /// Stable's share of the traffic, and the canary's.
     pub fn weights(&self) -> (Weight, Weight) {
-        let canary = self.status().canary.as_ref().and_then(|canary| canary.weight.parse().ok()).unwrap_or_default();
+        let canary: Option<Weight> = self.status().canary.as_ref().and_then(|canary| canary.weight.parse().ok());
+        let canary = canary.unwrap_or_default();
         (Weight::from_ppm(Weight::FULL.ppm() - canary.ppm()).unwrap_or_default(), canary)
     }
 

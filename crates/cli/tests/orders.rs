@@ -39,7 +39,10 @@ fn the_bake_cannot_be_promoted_away() {
 #[test]
 fn a_retry_names_the_revision_that_the_spec_asks_for() {
     let (mut rollout, annotations) = rolled_back("GateFailed");
-    assert_eq!(Order::retry(&view(&rollout, &annotations), "flaky judge", "n").unwrap().value(), format!("{CANARY}:n flaky judge"));
+    assert_eq!(
+        Order::retry(&view(&rollout, &annotations), "flaky judge", "n").unwrap().value(),
+        format!("{CANARY}:n flaky judge")
+    );
     rollout["status"]["desiredRevision"] = json!(STABLE);
     assert!(Order::retry(&view(&rollout, &annotations), "", "n").unwrap_err().message.contains("is stable"));
     rollout["status"]["desiredRevision"] = json!("zzzzzzzzzz");

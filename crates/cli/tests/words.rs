@@ -85,8 +85,10 @@ fn why_says_how_a_rejected_revision_is_tried_again() {
 #[test]
 fn why_names_the_command_that_ends_a_pause() {
     let mut rollout = rollout();
-    rollout["status"]["conditions"] =
-        json!([condition("Reconciling", "True", "AwaitingApproval", "paused"), condition("Paused", "True", "AwaitingApproval", "paused")]);
+    rollout["status"]["conditions"] = json!([
+        condition("Reconciling", "True", "AwaitingApproval", "paused"),
+        condition("Paused", "True", "AwaitingApproval", "paused")
+    ]);
     let text = why::paragraphs(&view(&rollout, &annotations())).join("\n");
     assert!(text.contains("Next: nothing is raised before `kubectl microapp resume kyc`. A gate that fails"), "{text}");
 }
@@ -119,8 +121,8 @@ fn json_has_a_version_of_its_own_and_the_exit_code() {
     assert_eq!(out["kind"], "RolloutStatus");
     assert_eq!((&out["outcome"], &out["exitCode"]), (&json!("InProgress"), &json!(3)));
     assert_eq!(out["weights"], json!({"stable": 95.0, "canary": 5.0}));
-    assert_eq!(out["canary"]["dwellSecondsLeft"], 58);
-    assert_eq!(out["canary"]["steps"][1], json!({"weight": "5%", "dwellSeconds": 120}));
+    assert_eq!(out["canary"]["dwellMillisLeft"], 58_000);
+    assert_eq!(out["canary"]["steps"][1], json!({"weight": "5%", "dwellMillis": 120_000}));
     assert_eq!(out["gates"][0]["canary"], "3/412");
 }
 

@@ -23,7 +23,8 @@ pub fn run(args: &ReplayArgs) -> Result<Exit, Failure> {
     if is_stdin(&args.filename) && is_stdin(&args.trace) {
         return Err(Failure::usage("the rollout and the trace cannot both come from stdin"));
     }
-    let mut replay = Replay::new(&rollout(&args.filename)?).map_err(|sentence| named(&args.filename, &sentence.to_string()))?;
+    let mut replay =
+        Replay::new(&rollout(&args.filename)?).map_err(|sentence| named(&args.filename, &sentence.to_string()))?;
     let trace: Box<dyn BufRead> = if is_stdin(&args.trace) {
         Box::new(io::stdin().lock())
     } else {
@@ -63,7 +64,8 @@ fn rollout(path: &Path) -> Result<Value, Failure> {
     let documents: Vec<Value> =
         serde_saphyr::from_multiple(&text).map_err(|error| named(path, &first_line(&error.to_string())))?;
     let ours = |document: &Value| document.get("kind").is_none_or(|kind| kind == "MicroAppRollout");
-    let mut rollouts: Vec<_> = documents.into_iter().filter(|document| document.is_object() && ours(document)).collect();
+    let mut rollouts: Vec<_> =
+        documents.into_iter().filter(|document| document.is_object() && ours(document)).collect();
     match (rollouts.pop(), rollouts.is_empty()) {
         (Some(rollout), true) => Ok(rollout),
         (Some(_), false) => Err(named(path, "there are several MicroAppRollouts; give one")),

@@ -34,7 +34,8 @@ pub async fn run(cluster: &Cluster, args: &StatusArgs) -> Result<Exit, Failure> 
         let outcome = Outcome::read(&first, args.revision.as_deref());
         return Ok(if args.exit_code { outcome.exit() } else { Exit::Ok });
     }
-    follow(cluster, args, &mut show, first).await
+    // The watch is a large future.
+    Box::pin(follow(cluster, args, &mut show, first)).await
 }
 
 /// Until the revision is promoted or is not going to be; without `--exit-code` and `--timeout` until interrupted.
@@ -115,7 +116,7 @@ impl Show {
         if self.repaints {
             let lines = screen::lines(view, self.format == Some(Format::Wide), self.paint);
             // Home, each line and the rest of it, then what is left of the screen before.
-            let text: String = lines.iter().map(|line| format!("{line}\x1b[K\n")).collect();
+            let text = lines.join("\x1b[K\n") + "\x1b[K\n";
             let clear = if self.last.is_empty() { "\x1b[2J" } else { "" };
             write!(out, "{clear}\x1b[H{text}\x1b[J")?;
             out.flush()?;

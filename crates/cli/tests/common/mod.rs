@@ -45,10 +45,10 @@ pub fn rollout() -> Value {
                 "startedAt": "2026-03-01T12:00:50Z",
                 "plan": {
                     "steps": [
-                        {"weight": "1%", "dwellMillis": 120000},
-                        {"weight": "5%", "dwellMillis": 120000},
-                        {"weight": "25%", "dwellMillis": 300000},
-                        {"weight": "100%", "dwellMillis": 1800000},
+                        {"weight": "1%", "dwellMillis": 120_000},
+                        {"weight": "5%", "dwellMillis": 120_000},
+                        {"weight": "25%", "dwellMillis": 300_000},
+                        {"weight": "100%", "dwellMillis": 1_800_000},
                     ],
                     "gates": [
                         {"name": "errors", "errorRate": {"max": "1%"}, "telemetry": "otel-genai"},
@@ -57,7 +57,7 @@ pub fn rollout() -> Value {
                     "alpha": "0.01",
                     "beta": "0.05",
                     "epsilon": "0.005",
-                    "maxStepMillis": 3600000,
+                    "maxStepMillis": 3_600_000,
                 },
                 "evidence": "e1.1772366688.000.AAAA",
             },
