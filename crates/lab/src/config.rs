@@ -66,7 +66,7 @@ fn write_one(paths: &Paths, options: &Options, cni_plugins: &Path, template: &Te
 }
 
 /// Puts values into the places `@NAME@`; a place that is left over is an error.
-fn render(name: &'static str, text: &str, values: &[(&str, String)]) -> Result<String> {
+pub(crate) fn render(name: &'static str, text: &str, values: &[(&str, String)]) -> Result<String> {
     let text = values.iter().fold(text.to_owned(), |text, (key, value)| text.replace(&format!("@{key}@"), value));
     let left = text
         .split('@')

@@ -1,5 +1,6 @@
 //! The command line: only parsing, and one call of the library for each command.
 
+mod demo;
 mod load;
 mod show;
 
@@ -71,6 +72,8 @@ enum Verb {
     },
     /// Send requests at a fixed rate and log every response as one line of JSON
     Load(load::Load),
+    /// Show the whole thing: a good revision is promoted, bad ones are reverted
+    Demo(demo::Demo),
     /// Show what a part printed
     Logs {
         part: Part,
@@ -159,6 +162,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Verb::Restart { part } => Lab::attach()?.restart(part)?,
         Verb::Scrape { interval } => Lab::attach()?.scrape(&interval)?,
         Verb::Load(load) => load.run()?,
+        Verb::Demo(demo) => return demo.run(),
         Verb::Logs { part, follow } => {
             let mut tail = Command::new("tail");
             tail.args(["-n", "+1"]);

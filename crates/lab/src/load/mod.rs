@@ -17,6 +17,8 @@ use crate::netns;
 pub use record::{Response, Summary};
 
 /// What to send, where and how fast.
+// Independent switches, named at each use.
+#[allow(clippy::struct_excessive_bools)]
 #[derive(Clone, Debug)]
 pub struct LoadConfig {
     /// Scheme and authority of the address to connect to.
@@ -41,6 +43,8 @@ pub struct LoadConfig {
     pub in_lab: bool,
     /// Whether to keep every response in memory for [`LoadGenerator::responses`].
     pub keep: bool,
+    /// Whether to keep what answers in JSON say in `verdict` and `tokens.output`.
+    pub read_body: bool,
     /// Whether SIGINT and SIGTERM end the load.
     pub until_signal: bool,
 }
@@ -60,6 +64,7 @@ impl LoadConfig {
             out: None,
             in_lab: true,
             keep: true,
+            read_body: false,
             until_signal: false,
         }
     }
@@ -115,6 +120,11 @@ impl LoadGenerator {
     /// Every response so far, in the order in which they came; empty unless [`LoadConfig::keep`] is set.
     pub fn responses(&self) -> Vec<Response> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner).responses.clone()
+    }
+
+    /// Reads the responses so far without copying them; the load goes on only afterwards, so be brief.
+    pub fn read<T>(&self, read: impl FnOnce(&[Response]) -> T) -> T {
+        read(&self.answers.lock().unwrap_or_else(PoisonError::into_inner).responses)
     }
 
     /// Sends nothing more, waits for what is on its way and returns the counts of everything.

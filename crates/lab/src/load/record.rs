@@ -15,6 +15,12 @@ pub struct Response {
     /// From the moment at which the request was due to the complete answer, in milliseconds. A request that left late
     /// because the machine was busy is as slow for its user as one that was answered late.
     pub ms: f64,
+    /// What the answer says of itself in `verdict`; only with [`LoadConfig::read_body`](super::LoadConfig::read_body).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<String>,
+    /// What the answer says in `tokens.output`; only with [`LoadConfig::read_body`](super::LoadConfig::read_body).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u64>,
 }
 
 impl Response {
@@ -76,7 +82,8 @@ mod tests {
     use super::*;
 
     fn response(code: u16, revision: &str) -> Response {
-        Response { t: 1_700_000_000.125, code, revision: revision.into(), ms: 12.3 }
+        let t = 1_700_000_000.125;
+        Response { t, code, revision: revision.into(), ms: 12.3, verdict: None, output_tokens: None }
     }
 
     #[test]

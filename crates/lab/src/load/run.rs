@@ -10,6 +10,7 @@ use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use serde::Deserialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval, sleep_until, timeout};
@@ -127,32 +128,58 @@ async fn arrivals(config: LoadConfig, request: Request<Full<Bytes>>, sender: mps
         }
         let due = start + offset;
         sleep_until(due).await;
-        tokio::spawn(send(client.clone(), request.clone(), due, config.timeout, sender.clone()));
+        let ask = Ask { client: client.clone(), request: request.clone(), read_body: config.read_body };
+        tokio::spawn(send(ask, due, config.timeout, sender.clone()));
     }
 }
 
-async fn send(
-    client: HttpClient,
-    request: Request<Full<Bytes>>,
-    due: Instant,
-    limit: Duration,
-    sender: mpsc::UnboundedSender<Response>,
-) {
-    let (code, revision) = timeout(limit, ask(&client, request)).await.ok().flatten().unwrap_or_default();
+async fn send(ask: Ask, due: Instant, limit: Duration, sender: mpsc::UnboundedSender<Response>) {
+    let Answer { code, revision, said } = timeout(limit, ask.ask()).await.ok().flatten().unwrap_or_default();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let ms = due.elapsed().as_secs_f64() * 1000.0;
+    let (verdict, output_tokens) = (said.verdict, said.tokens.and_then(|t| t.output));
+    let response = Response { t: rounded(now), code, revision, ms: rounded(ms), verdict, output_tokens };
     // Nobody listens any more once the log cannot be written.
-    let _ = sender.send(Response { t: rounded(now), code, revision, ms: rounded(ms) });
+    let _ = sender.send(response);
 }
 
-/// The status and the revision of a complete answer.
-async fn ask(client: &HttpClient, request: Request<Full<Bytes>>) -> Option<(u16, String)> {
-    let response = client.request(request).await.ok()?;
-    let (head, body) = response.into_parts();
-    // To the end, so that the connection can be used again and a broken body counts as broken.
-    body.collect().await.ok()?;
-    let revision = head.headers.get("x-revision").and_then(|v| v.to_str().ok()).unwrap_or_default();
-    Some((head.status.as_u16(), revision.to_owned()))
+/// One request.
+struct Ask {
+    client: HttpClient,
+    request: Request<Full<Bytes>>,
+    read_body: bool,
+}
+
+/// A complete answer; the default is none.
+#[derive(Default)]
+struct Answer {
+    code: u16,
+    revision: String,
+    said: Said,
+}
+
+/// What an answer in JSON may say of itself.
+#[derive(Default, Deserialize)]
+struct Said {
+    verdict: Option<String>,
+    tokens: Option<Tokens>,
+}
+
+#[derive(Deserialize)]
+struct Tokens {
+    output: Option<u64>,
+}
+
+impl Ask {
+    async fn ask(self) -> Option<Answer> {
+        let response = self.client.request(self.request).await.ok()?;
+        let (head, body) = response.into_parts();
+        // To the end, so that the connection can be used again and a broken body counts as broken.
+        let body = body.collect().await.ok()?.to_bytes();
+        let revision = head.headers.get("x-revision").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+        let said = self.read_body.then(|| serde_json::from_slice(&body).ok()).flatten().unwrap_or_default();
+        Some(Answer { code: head.status.as_u16(), revision, said })
+    }
 }
 
 /// Three digits are enough for a time in seconds and more than enough for milliseconds.
@@ -230,6 +257,19 @@ mod tests {
         let responses: Vec<Response> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
         assert_eq!(responses.len(), 50);
         assert!(responses.iter().all(|r| r.code == 503 && r.revision == "v7" && r.ms > 0.0 && r.t > 1.7e9));
+    }
+
+    #[test]
+    fn what_an_answer_says_of_itself_is_kept_when_asked_for() {
+        let body = r#"{"verdict":"fail","tokens":{"input":9,"output":41}}"#;
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let target = server(Box::leak(answer.into_boxed_str()));
+        let generator = LoadGenerator::start(LoadConfig { read_body: true, ..config(target) }).unwrap();
+        assert!(crate::process::until(Duration::from_secs(5), || generator.summary().all.total == 50));
+        let kept = |r: &Response| r.verdict.as_deref() == Some("fail") && r.output_tokens == Some(41);
+        assert!(generator.read(|responses| responses.iter().all(kept)));
+        let line = generator.responses()[0].line();
+        assert!(line.trim_end().ends_with(r#","verdict":"fail","output_tokens":41}"#), "{line}");
     }
 
     #[test]

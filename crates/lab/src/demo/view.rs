@@ -1,0 +1,141 @@
+//! The rollout and its route, read as far as the demo needs them.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The last seen state of both objects.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct View {
+    pub rollout: Value,
+    pub route: Value,
+}
+
+/// Why an attempt was given up, as the route says.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub(crate) struct Aborted {
+    pub attempt: i64,
+    pub cause: String,
+    #[serde(default)]
+    pub gate: Option<String>,
+    #[serde(default)]
+    pub message: Option<String>,
+}
+
+/// A condition's status, reason and message.
+pub(crate) type Condition<'a> = (&'a str, &'a str, &'a str);
+
+impl View {
+    /// Takes a new state of one of the two.
+    pub(crate) fn take(&mut self, object: Value) {
+        match object["kind"].as_str() {
+            Some("HTTPRoute") => self.route = object,
+            _ => self.rollout = object,
+        }
+    }
+
+    fn annotation(&self, name: &str) -> Option<&str> {
+        self.route["metadata"]["annotations"][format!("microapp.dev/{name}")].as_str()
+    }
+
+    /// The stable revision by the route.
+    pub(crate) fn stable(&self) -> Option<&str> {
+        self.annotation("stable")
+    }
+
+    /// The revision on trial by the route.
+    pub(crate) fn canary(&self) -> Option<&str> {
+        self.annotation("canary")
+    }
+
+    /// The latch of the attempt, if it was given up.
+    pub(crate) fn aborted(&self) -> Option<Aborted> {
+        let attempt: i64 = self.annotation("attempt")?.parse().ok()?;
+        let aborted: Aborted = serde_json::from_str(self.annotation("aborted")?).ok()?;
+        (aborted.attempt >= attempt).then_some(aborted)
+    }
+
+    /// The canary's share of the traffic in percent, by the weights that the gateway goes by.
+    pub(crate) fn weight(&self) -> f64 {
+        let Some(canary) = self.canary() else { return 0.0 };
+        let backends = self.route["spec"]["rules"][0]["backendRefs"].as_array();
+        let (mut of_canary, mut all) = (0.0, 0.0);
+        for backend in backends.into_iter().flatten() {
+            // The API's default.
+            let weight = backend["weight"].as_f64().unwrap_or(1.0);
+            all += weight;
+            if backend["name"].as_str().is_some_and(|name| name.ends_with(&format!("-{canary}"))) {
+                of_canary += weight;
+            }
+        }
+        if all > 0.0 { 100.0 * of_canary / all } else { 0.0 }
+    }
+
+    /// The revision that the spec and the prompts ask for, as far as the operator has read them.
+    pub(crate) fn desired(&self) -> Option<&str> {
+        self.rollout["status"]["desiredRevision"].as_str()
+    }
+
+    /// A condition.
+    pub(crate) fn condition(&self, kind: &str) -> Option<Condition<'_>> {
+        let all = self.rollout["status"]["conditions"].as_array()?;
+        let found = all.iter().find(|condition| condition["type"] == kind)?;
+        let text = |key: &str| found[key].as_str().unwrap_or_default();
+        Some((text("status"), text("reason"), text("message")))
+    }
+
+    /// The stable revision by the rollout's status, which follows the route.
+    pub(crate) fn reported_stable(&self) -> Option<&str> {
+        self.rollout["status"]["stable"]["revision"].as_str()
+    }
+
+    /// One line per gate, as of the last transition or checkpoint.
+    pub(crate) fn gates(&self) -> Vec<String> {
+        let gates = self.rollout["status"]["gates"].as_array();
+        let line = |gate: &Value| {
+            let text = |key: &str| gate[key].as_str().unwrap_or("-").to_owned();
+            let counts = format!("canary {} stable {}", text("canary"), text("stable"));
+            format!("{:<9} {:<8} {counts}: {}", text("name"), text("verdict"), text("message"))
+        };
+        gates.into_iter().flatten().map(line).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::float_cmp)]
+    use super::*;
+    use serde_json::json;
+
+    fn route(annotations: &Value, weights: &[(&str, i64)]) -> View {
+        let backends: Vec<_> = weights.iter().map(|(n, w)| json!({"name": format!("app-{n}"), "weight": w})).collect();
+        let spec = json!({"rules": [{"backendRefs": backends}]});
+        let route = json!({"kind": "HTTPRoute", "metadata": {"annotations": annotations}, "spec": spec});
+        let mut view = View::default();
+        view.take(route);
+        view
+    }
+
+    #[test]
+    fn the_weight_is_the_canarys_share_whatever_the_sum() {
+        let annotations = json!({"microapp.dev/stable": "aa", "microapp.dev/canary": "bb"});
+        assert_eq!(route(&annotations, &[("aa", 99), ("bb", 1)]).weight(), 1.0);
+        assert_eq!(route(&annotations, &[("aa", 199), ("bb", 1)]).weight(), 0.5);
+        assert_eq!(route(&json!({"microapp.dev/stable": "aa"}), &[("aa", 100)]).weight(), 0.0);
+    }
+
+    #[test]
+    fn a_latch_of_an_earlier_attempt_does_not_count() {
+        let latch = r#"{"v":1,"attempt":3,"cause":"GateFailed","gate":"errors","at":"2026-01-01T00:00:00Z"}"#;
+        let of = |attempt: &str| {
+            route(&json!({"microapp.dev/attempt": attempt, "microapp.dev/aborted": latch}), &[]).aborted()
+        };
+        assert_eq!(of("3").unwrap().gate.as_deref(), Some("errors"));
+        assert_eq!(of("4"), None);
+    }
+
+    #[test]
+    fn what_is_not_there_yet_reads_as_nothing() {
+        let view = View::default();
+        assert_eq!((view.stable(), view.desired(), view.weight(), view.gates().len()), (None, None, 0.0, 0));
+    }
+}
