@@ -4,13 +4,16 @@
 //! and is the same in every run.
 
 mod api;
+pub mod build;
 pub mod clock;
 mod pods;
+mod prom;
 mod registry;
 mod sim;
 
 pub use api::{ApiServer, Change, Delivery, Failure, Fault, Key, Kind, Match, Outcome, Request, Target, Version};
 pub use pods::Pods;
+pub use prom::{Answered, FakePrometheus, Profile, PromFault, Refused, Traffic, Users};
 pub use registry::{Registry, repository};
 pub use sim::{Behaviour, Controllers, RouteAnswer, Timing};
 

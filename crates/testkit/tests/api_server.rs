@@ -32,7 +32,6 @@ fn routes(client: Client) -> Api<DynamicObject> {
         api_version: "gateway.networking.k8s.io/v1".into(),
         kind: "HTTPRoute".into(),
         plural: "httproutes".into(),
-        ..ApiResource::erase::<ConfigMap>(&())
     };
     Api::namespaced_with(client, "ns", &resource)
 }

@@ -89,7 +89,7 @@ fn route(inner: &mut Inner, request: &Request) -> Result<Reply, Failure> {
             for object in selected(inner, request) {
                 let name = meta(&object, "name").to_owned();
                 let namespace = meta(&object, "namespace").to_owned();
-                let key = Key { name, namespace, ..key.clone() };
+                let key = Key { namespace, name, ..key.clone() };
                 inner.store.delete(&key, &Deletion::default(), &write(request, "", None))?;
             }
             Ok(Reply::Json(200, list(inner, request, &kind)))

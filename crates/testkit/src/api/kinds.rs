@@ -73,7 +73,7 @@ pub fn has_generation(plural: &str) -> bool {
 
 /// Groups whose objects refuse an update without a resourceVersion.
 pub fn needs_resource_version(group: &str) -> bool {
-    group.ends_with(".dev") || group == "gateway.networking.k8s.io" || group == "coordination.k8s.io"
+    matches!(group, "microapp.dev" | "gateway.networking.k8s.io" | "coordination.k8s.io")
 }
 
 /// Answers `/version`, `/api`, `/apis` and `/apis/GROUP/VERSION`, in the plain and in the aggregated form.
