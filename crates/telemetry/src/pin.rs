@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use microapp_core::{
     counts::{Unfit, Unknown},
-    strategy::{Gate, GateKind},
+    strategy::{Gate, GateKind, Preset},
 };
 use serde::{Deserialize, Serialize};
 
@@ -96,6 +96,10 @@ fn unfit(reason: Unknown, message: String) -> Unfit {
 /// Chooses from what stable exposes. `wanted` says in the message what was asked for.
 pub(crate) fn choose(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) -> Result<Pin, Unfit> {
     let definition = presets::definition(gate.source);
+    if presets::candidates(gate.source, &gate.kind).is_empty() || is_foreign(gate) {
+        let message = format!("the telemetry preset {:?} has nothing for this kind of gate", gate.source);
+        return Err(Unfit { reason: Unknown::NoData, message, fatal: true });
+    }
     match &gate.kind {
         GateKind::ErrorRate { .. } => {
             let family = busiest(definition.requests.iter().map(|name| (*name).to_owned()), stable);
@@ -131,6 +135,16 @@ pub(crate) fn choose(gate: &Gate, stable: &[&Series], prices: &PriceTable, wante
             versions.dedup();
             Ok(Pin { family: STARTED.to_owned(), versions, ..Pin::default() })
         }
+    }
+}
+
+/// A kind of gate that the preset does not know.
+fn is_foreign(gate: &Gate) -> bool {
+    let definition = presets::definition(gate.source);
+    match gate.kind {
+        GateKind::ErrorRate { .. } | GateKind::Latency { .. } => false,
+        GateKind::TokenCost { .. } => definition.tokens.is_empty(),
+        GateKind::Hallucination { .. } => gate.source != Preset::Evals,
     }
 }
 
@@ -246,9 +260,5 @@ fn tokens(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) ->
         return Ok(generation.names.iter().map(|(name, _)| (*name).to_owned()).collect());
     }
     let names: Vec<&str> = definition.tokens.iter().flat_map(|g| g.names).map(|(name, _)| *name).collect();
-    if names.is_empty() {
-        let message = "this telemetry preset has no tokens: take tokenCost from otel-genai".to_owned();
-        return Err(Unfit { reason: Unknown::NoData, message, fatal: true });
-    }
     Err(missing(&names, wanted))
 }

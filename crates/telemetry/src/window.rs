@@ -90,7 +90,7 @@ pub(crate) fn windows(view: &View, watch: &Watch) -> (Vec<Window>, Watch) {
         if !view.complete(grid, index) {
             break;
         }
-        if let Some(window) = view.window(grid, index, next_index) {
+        if let Some(window) = view.window(grid, index, first) {
             found.push(window);
             next_index = index + 1;
         }

@@ -47,7 +47,7 @@ fn the_first_error_of_an_old_pod_counts_from_zero() {
 
 #[test]
 fn a_pod_that_started_after_the_attempt_counts_from_zero_and_an_unknown_one_from_its_first_sample() {
-    let mut store = steady(3, |k| (10 + k, 0), |k| (500 + 20 * k, 0));
+    let mut store = steady(4, |k| (10 + k, 0), |k| (500 + 20 * k, 0));
     for pod in [CANARY_2, "shop-bbbbbbbbbb-5c4d-y3"] {
         store.requests(pod, 6.5, 7, 1);
         store.requests(pod, 11.5, 9, 1);
@@ -63,7 +63,7 @@ fn a_pod_that_started_after_the_attempt_counts_from_zero_and_an_unknown_one_from
 #[test]
 fn a_restarted_process_counts_from_zero() {
     let started = "process_start_time_seconds";
-    let mut store = steady(3, |k| (10 + k, 0), |k| (500 + 20 * k, 0));
+    let mut store = steady(4, |k| (10 + k, 0), |k| (500 + 20 * k, 0));
     for (seconds, value, process) in
         [(-2.5, 40.0, 100.0), (2.5, 44.0, 100.0), (7.5, 45.0, 4000.0), (12.5, 46.0, 4000.0)]
     {
@@ -91,7 +91,7 @@ fn a_counter_that_falls_alone_says_nothing() {
 
 #[test]
 fn a_series_that_comes_back_with_its_past_is_not_believed() {
-    let store = steady(3, |k| (10 + k, if k < 2 { 0 } else { 700 }), |k| (500 + 20 * k, 0));
+    let store = steady(4, |k| (10 + k, if k < 2 { 0 } else { 700 }), |k| (500 + 20 * k, 0));
     let windows = store.windows(&subject(vec![errors()]), 18.6);
     assert_eq!(refusal(&windows[1], "errors"), Unknown::ImplausibleBirth);
     assert_eq!(sides(&windows[2], "errors").0, count(0, 1));
@@ -197,7 +197,7 @@ fn a_pod_that_does_not_answer_has_no_data_after_three_intervals() {
 fn nothing_newer_than_three_intervals_is_stale() {
     let store = steady(3, |k| (10 + k, 0), |k| (500 + 20 * k, 0));
     let subject = subject(vec![errors()]);
-    let watch = store.watch(&subject, 17.0);
+    let watch = store.watch(&subject, 33.0);
     assert_eq!(store.ask(&subject, &Ask::Windows, &watch, 34.0), Counts::Silent(Unknown::Stale));
     assert_eq!(Store::default().ask(&subject, &Ask::Windows, &watch, 34.0), Counts::Silent(Unknown::Stale));
 }

@@ -33,7 +33,7 @@ pub fn at(seconds: f64) -> i64 {
 
 #[derive(Clone, Debug, Default)]
 pub struct Store {
-    series: BTreeMap<BTreeMap<String, String>, Vec<Sample>>,
+    pub series: BTreeMap<BTreeMap<String, String>, Vec<Sample>>,
     /// Not yet there at a moment before `at + delay` milliseconds.
     pub delay: i64,
     pub warnings: Vec<String>,
