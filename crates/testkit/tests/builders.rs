@@ -26,3 +26,17 @@ async fn a_rollout_says_what_its_setters_were_told() {
     }
     assert_eq!(server.list("gateways", "").len(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_installed_crd_fills_in_its_defaults_and_drops_what_it_does_not_know() {
+    let server = ApiServer::new();
+    let replicas = json!({"type": "integer", "default": 3});
+    let schema = json!({"type": "object", "properties": {"spec": {"properties": {"replicas": replicas}}}});
+    let version = json!({"name": "v1", "schema": {"openAPIV3Schema": schema}});
+    let names = json!({"plural": "toys", "kind": "Toy"});
+    let spec = json!({"group": "example.com", "scope": "Namespaced", "names": names, "versions": [version]});
+    server.install_crd(&json!({"spec": spec}));
+    let toy = json!({"apiVersion": "example.com/v1", "kind": "Toy", "metadata": {"name": "t"}, "spec": {"typo": 1}});
+    assert_eq!(server.put("kubectl", toy).unwrap()["spec"], json!({"replicas": 3}));
+    assert!(server.get("toys", "default", "t").is_some());
+}

@@ -38,9 +38,7 @@ pub fn fill(plural: &str, object: &mut Value) {
         "microapprollouts" => {
             absent(&mut object["spec"], "replicas", json!(1));
             // The schema's default, so that a fresh object does not read as handled.
-            if object["status"].is_object() {
-                absent(&mut object["status"], "observedGeneration", json!(-1));
-            }
+            absent(&mut object["status"], "observedGeneration", json!(-1));
         }
         _ => {}
     }

@@ -8,6 +8,7 @@ mod fields;
 mod kinds;
 mod log;
 mod path;
+mod schema;
 mod select;
 mod server;
 mod service;

@@ -264,6 +264,25 @@ impl ApiServer {
         self.lock().kinds.push(kind);
     }
 
+    /// Serves what a CustomResourceDefinition (as JSON) defines, with the defaults and the pruning of its schema. Its
+    /// rules and formats are not checked.
+    pub fn install_crd(&self, crd: &Value) {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let (spec, version) = (&crd["spec"], &crd["spec"]["versions"][0]);
+        let (group, plural) = (text(&spec["group"]), text(&spec["names"]["plural"]));
+        let kind = Kind {
+            group: group.clone(),
+            version: text(&version["name"]),
+            plural: plural.clone(),
+            kind: text(&spec["names"]["kind"]),
+            namespaced: spec["scope"] == "Namespaced",
+        };
+        let mut inner = self.lock();
+        inner.kinds.retain(|k| (&k.group, &k.plural) != (&group, &plural));
+        inner.kinds.push(kind);
+        inner.store.schemas.insert((group, plural), version["schema"]["openAPIV3Schema"].clone());
+    }
+
     /// Serves nothing of a group any more, as where its CRDs are missing.
     pub fn uninstall(&self, group: &str) {
         self.lock().kinds.retain(|k| k.group != group);

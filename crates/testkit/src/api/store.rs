@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::failure::Failure;
 use super::fields::{self, Manager};
-use super::{defaults, kinds};
+use super::{defaults, kinds, schema};
 use crate::clock;
 
 /// Identity of an object. The version is left out: one storage, whatever version it is asked in.
@@ -95,6 +95,8 @@ pub struct Store {
     pub admission: Vec<(String, Admission)>,
     /// Namespaces in which nothing can be created any more.
     pub terminating: BTreeSet<String>,
+    /// Schemas of custom resources, by group and plural.
+    pub schemas: BTreeMap<(String, String), Value>,
     names: u64,
 }
 
@@ -159,7 +161,7 @@ impl Store {
             // A status can only be written through its subresource.
             object.as_object_mut().map(|o| o.remove("status"));
         }
-        defaults::fill(&key.plural, &mut object);
+        self.complete(&key, &mut object);
         let Some(metadata) = object["metadata"].as_object_mut() else {
             return Err(Failure::new(400, "metadata is missing"));
         };
@@ -210,7 +212,7 @@ impl Store {
         };
         immutable(key, &live, &object)?;
         self.admit(&key.plural, &mut object, Some(&live))?;
-        defaults::fill(&key.plural, &mut object);
+        self.complete(key, &mut object);
         let kept = ["name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "generation"];
         for field in kept.into_iter().chain(["resourceVersion", "managedFields"]) {
             set_or_remove(&mut object["metadata"], field, live["metadata"].get(field).cloned());
@@ -304,6 +306,14 @@ impl Store {
 
     fn admit(&self, plural: &str, object: &mut Value, live: Option<&Value>) -> Result<(), Failure> {
         self.admission.iter().filter(|(p, _)| p == plural).try_for_each(|(_, hook)| hook(object, live))
+    }
+
+    /// What the API server does to each object that it takes in.
+    fn complete(&self, key: &Key, object: &mut Value) {
+        match self.schemas.get(&(key.group.clone(), key.plural.clone())) {
+            Some(schema) => schema::apply(schema, object),
+            None => defaults::fill(&key.plural, object),
+        }
     }
 
     fn commit(&mut self, change: Change, key: Key, mut object: Value, write: &Write<'_>) -> Arc<Value> {
