@@ -74,6 +74,9 @@ enum Verb {
     Load(load::Load),
     /// Show the whole thing: a good revision is promoted, bad ones are reverted
     Demo(demo::Demo),
+    /// Measure on the lab; one JSON object a line
+    #[command(subcommand)]
+    Bench(demo::Bench),
     /// Show what a part printed
     Logs {
         part: Part,
@@ -163,6 +166,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode> {
         Verb::Scrape { interval } => Lab::attach()?.scrape(&interval)?,
         Verb::Load(load) => load.run()?,
         Verb::Demo(demo) => return demo.run(),
+        Verb::Bench(bench) => return bench.run(),
         Verb::Logs { part, follow } => {
             let mut tail = Command::new("tail");
             tail.args(["-n", "+1"]);

@@ -2,6 +2,7 @@
 //! the current kubeconfig.
 
 mod cluster;
+mod exposure;
 mod programs;
 mod report;
 mod scenes;
@@ -12,16 +13,17 @@ mod watch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::LoadGenerator;
 use crate::error::{Error, Result};
 use cluster::Cluster;
 use report::{Bad, Good, Outcome, Report};
 use setup::Images;
-use stage::Stage;
+use stage::{Stage, Voice};
 use watch::Watch;
 
+pub use exposure::exposure;
 pub use scenes::Fault;
 
 /// How the demo runs.
@@ -54,46 +56,61 @@ pub struct Here {
     pub images: [String; 3],
 }
 
+/// What is printed first.
+const WHY_FAST: &str = "\
+This takes about ten minutes once everything is built. In life a ramp takes an hour or more: here Prometheus scrapes each
+second, every answer is judged by the evaluator (in life a sample is), the bad revisions are plainly bad, and the dwells
+are seconds. What decides is the same. The model is a stand-in, no language model. Lines like `Progressing: …` are the
+operator's; what users got is counted by the load generator.
+";
+/// The demo's rollout.
+const ROLLOUT: &str = include_str!("manifests/rollout.yaml");
 /// How long a revision may take to be promoted or reverted.
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// Runs the demo; false when a revision did not get what it deserves, which has been printed by then.
 pub fn run(options: &DemoOptions) -> Result<bool> {
-    let since = Instant::now();
-    let (cluster, images, running) = setup::cluster(options, since)?;
+    let voice = Voice::new(false);
+    voice.print(WHY_FAST);
+    let (cluster, images, running) = setup::cluster(options, voice)?;
     let cluster = Arc::new(cluster);
-    let played = play(options, &cluster, &images, since);
-    setup::finish(options, &cluster, running)?;
+    let played = play(options, &cluster, &images, voice);
+    setup::finish(options, &cluster, running, voice)?;
     played
 }
 
-fn play(options: &DemoOptions, cluster: &Arc<Cluster>, images: &Images, since: Instant) -> Result<bool> {
-    let mut stage = Stage::new(since, Watch::start(cluster)?);
+fn play(options: &DemoOptions, cluster: &Arc<Cluster>, images: &Images, voice: Voice) -> Result<bool> {
+    let mut stage = Stage::new(voice, Watch::start(cluster)?);
     let model = setup::app(cluster, images, &stage)?;
-    setup::rollout(cluster, &images.app[0], &scenes::healthy(&model, "1"))?;
-    stage.say("the first revision has nothing to be compared with: it becomes stable when its pods are ready");
-    let first = stage.until(Duration::from_secs(180), "the first revision's start", |stage| {
-        let ready = stage.view().condition("Ready")?.0 == "True";
-        stage.view().reported_stable().filter(|_| ready).map(str::to_owned)
-    })?;
+    setup::rollout(cluster, ROLLOUT, &images.app[0], &scenes::healthy(&model, "1"))?;
+    let first = first(&mut stage)?;
     stage.load(LoadGenerator::start(cluster.load(options.rps))?);
     baseline(&mut stage, options.rps, &first)?;
 
     stage.announce(None);
     stage.say("GOOD: a new image of the app, nothing wrong with it");
     let begun = now();
-    setup::rollout(cluster, &images.app[1], &scenes::healthy(&model, "2"))?;
+    setup::rollout(cluster, ROLLOUT, &images.app[1], &scenes::healthy(&model, "2"))?;
     let good = trial(&mut stage, begun);
     let mut bad = Vec::new();
     for fault in options.faults.iter().copied() {
         stage.announce(Some(fault));
         stage.say(&format!("BAD ({}): {}", fault.name(), fault.says()));
         let begun = now();
-        setup::rollout(cluster, &images.app[1], &fault.environment(&model))?;
+        setup::rollout(cluster, ROLLOUT, &images.app[1], &fault.environment(&model))?;
         setup::prompts(cluster, fault.prompt())?;
         bad.push((fault, trial(&mut stage, begun)));
     }
     judge(options, stage, &good, &bad)
+}
+
+/// Waits until the first revision is stable.
+fn first(stage: &mut Stage) -> Result<String> {
+    stage.say("the first revision has nothing to be compared with: it becomes stable when its pods are ready");
+    stage.until(Duration::from_secs(180), "the first revision's start", |stage| {
+        let ready = stage.view().condition("Ready")?.0 == "True";
+        stage.view().reported_stable().filter(|_| ready).map(str::to_owned)
+    })
 }
 
 /// Preflight reads the last hour in slices of a minute and needs two of them to see a difference.

@@ -110,6 +110,18 @@ impl Bad {
         }
     }
 
+    pub(crate) fn is_reverted(&self) -> bool {
+        self.reverted
+    }
+
+    pub(crate) fn seconds_exposed(&self) -> f64 {
+        self.seconds_exposed
+    }
+
+    pub(crate) fn bad_responses(&self) -> usize {
+        self.bad_responses
+    }
+
     /// What was not as it deserved.
     pub(crate) fn complaint(&self, fault: Fault, outcome: &Outcome) -> Option<String> {
         let name = fault.name();

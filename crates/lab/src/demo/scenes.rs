@@ -108,6 +108,11 @@ pub fn healthy(model: &str, release: &str) -> Value {
     environment(model, release, &[])
 }
 
+/// The variables of an app of whose answers a share are errors.
+pub(crate) fn failing(model: &str, rate: &str, seed: &str) -> Value {
+    environment(model, "1", &[("FAULT_ERROR_RATE", rate), ("FAULT_SEED", seed)])
+}
+
 /// The prompt of all revisions but one.
 pub fn good_prompt() -> &'static str {
     PROMPT

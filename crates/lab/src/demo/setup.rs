@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::Instant;
 
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, HOST, NAMESPACE, ROLLOUT};
-use super::stage::{Stage, say};
+use super::stage::{Stage, Voice};
 use super::{DemoOptions, Here, programs, scenes};
-use crate::error::{Doing, Result};
+use crate::error::{Doing, Error, Result};
 use crate::{ImageSpec, Lab, Options, config};
 
 /// References of all images.
@@ -25,18 +24,18 @@ pub(crate) struct Images {
 pub(crate) type Running = Option<String>;
 
 /// Starts or finds the cluster and installs the operator.
-pub(crate) fn cluster(options: &DemoOptions, since: Instant) -> Result<(Cluster, Images, Running)> {
+pub(crate) fn cluster(options: &DemoOptions, voice: Voice) -> Result<(Cluster, Images, Running)> {
     let checkout = programs::checkout()?;
     let folder = options.report.parent().unwrap_or(Path::new(".")).to_owned();
     fs::create_dir_all(&folder).doing(|| format!("make {}", folder.display()))?;
     let folder = folder.canonicalize().doing(|| format!("find {}", folder.display()))?;
     let (cluster, images, running) = match &options.here {
         Some(here) => (elsewhere(here, folder), images_of(here), None),
-        None => in_lab(options, &checkout, folder, since)?,
+        None => in_lab(options, &checkout, folder, voice)?,
     };
     let chart = checkout.join("charts/microapp-rollouts");
     cluster.install(&chart.to_string_lossy(), &images.operator)?;
-    say(since, "the operator is installed from its chart and ready");
+    voice.say("the operator is installed from its chart and ready");
     Ok((cluster, images, running))
 }
 
@@ -55,11 +54,16 @@ fn in_lab(
     options: &DemoOptions,
     checkout: &Path,
     folder: std::path::PathBuf,
-    since: Instant,
+    voice: Voice,
 ) -> Result<(Cluster, Images, Running)> {
+    let machine = cfg!(target_arch = "x86_64") && rustix::process::geteuid().is_root();
+    if !machine {
+        let needs = "Linux on x86-64 and root; `make demo-here` runs the demo on the cluster of your kubeconfig";
+        return Err(Error::Needs(needs.into()));
+    }
     let running = Lab::attach().ok().and_then(|lab| lab.options().ok()).map(|options| options.scrape);
     let lab = Lab::up(&Options::default().scrape(&options.scrape))?;
-    say(since, &format!("the lab is up: Kubernetes, Contour and Envoy, Prometheus (scrapes every {})", options.scrape));
+    voice.say(&format!("the lab is up: Kubernetes, Contour and Envoy, Prometheus (scrapes every {})", options.scrape));
     programs::build(checkout)?;
     let push = |reference: &str, program: &str, env: &[(&str, &str)]| {
         let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
@@ -73,7 +77,7 @@ fn in_lab(
     for (tag, release) in tags.iter().zip(["1", "2"]) {
         push(tag, "invoice-helper", &[("RELEASE", release)])?;
     }
-    say(since, "the images are in the lab's registry");
+    voice.say("the images are in the lab's registry");
     link(&programs::executable(checkout, "kubectl-microapp"), &lab.paths().bin("kubectl-microapp"))?;
     let prometheus = lab.environment().into_iter().find(|(name, _)| *name == "PROMETHEUS").map(|(_, url)| url);
     let gateway = ("projectcontour".to_owned(), "public".to_owned());
@@ -109,7 +113,7 @@ pub(crate) fn prompts(cluster: &Cluster, prompt: &str) -> Result<()> {
 }
 
 /// Writes the rollout.
-pub(crate) fn rollout(cluster: &Cluster, image: &str, environment: &Value) -> Result<()> {
+pub(crate) fn rollout(cluster: &Cluster, manifest: &'static str, image: &str, environment: &Value) -> Result<()> {
     let (namespace, gateway) = &cluster.gateway;
     let values = [
         ("IMAGE", json!(image)),
@@ -119,7 +123,7 @@ pub(crate) fn rollout(cluster: &Cluster, image: &str, environment: &Value) -> Re
         ("GATEWAY", json!(gateway)),
         ("GATEWAY_NAMESPACE", json!(namespace)),
     ];
-    cluster.apply("rollout.yaml", &fill(include_str!("manifests/rollout.yaml"), &values)?)
+    cluster.apply("rollout.yaml", &fill(manifest, &values)?)
 }
 
 /// Fills a manifest in. JSON is YAML, so that no value needs quoting of our own.
@@ -130,14 +134,16 @@ fn fill(manifest: &'static str, values: &[(&'static str, Value)]) -> Result<Stri
 }
 
 /// Says how to look around, or stops what the demo started.
-pub(crate) fn finish(options: &DemoOptions, cluster: &Cluster, running: Running) -> Result<()> {
+pub(crate) fn finish(options: &DemoOptions, cluster: &Cluster, running: Running, voice: Voice) -> Result<()> {
     let Some(lab) = &cluster.lab else {
-        println!("\nThe demo stays in the namespace {NAMESPACE}; `kubectl delete namespace {NAMESPACE}` removes it.");
+        voice.print(&format!(
+            "\nThe demo stays in the namespace {NAMESPACE}; `kubectl delete namespace {NAMESPACE}` removes it."
+        ));
         return Ok(());
     };
     if options.keep {
         let program = std::env::current_exe().map_or("lab".into(), |path| path.display().to_string());
-        println!("\nThe lab goes on running. Look around with");
+        voice.print("\nThe lab goes on running. Look around with");
         for command in [
             format!("kubectl get microapprollouts,httproutes,pods -n {NAMESPACE}"),
             format!("exec -- kubectl microapp status {ROLLOUT} -n {NAMESPACE}"),
@@ -145,15 +151,15 @@ pub(crate) fn finish(options: &DemoOptions, cluster: &Cluster, running: Running)
             "kubectl logs -n microapp-system deployment/microapp-rollouts".to_owned(),
             format!("load --host {HOST} --path /ask --rps 50 --seconds 60 --out -"),
         ] {
-            println!("  {program} {command}");
+            voice.print(&format!("  {program} {command}"));
         }
-        println!("and stop it with `{program} down`.");
+        voice.print(&format!("and stop it with `{program} down`."));
     } else if let Some(scrape) = running {
         lab.scrape(&scrape)?;
-        println!("\nThe lab was running before and goes on; `lab down` stops it.");
+        voice.print("\nThe lab was running before and goes on; `lab down` stops it.");
     } else {
         Lab::down()?;
-        println!("\nThe lab is stopped. KEEP=1 leaves it running to look around.");
+        voice.print("\nThe lab is stopped. KEEP=1 leaves it running to look around.");
     }
     Ok(())
 }

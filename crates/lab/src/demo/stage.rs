@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 /// Everything that a scene needs.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    since: Instant,
+    voice: Voice,
     watch: Watch,
     load: Option<LoadGenerator>,
     view: View,
@@ -24,14 +24,14 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) fn new(since: Instant, watch: Watch) -> Self {
+    pub(crate) fn new(voice: Voice, watch: Watch) -> Self {
         let (weights, gates, said) = Default::default();
-        Self { since, watch, load: None, view: View::default(), fault: None, weights, gates, said }
+        Self { voice, watch, load: None, view: View::default(), fault: None, weights, gates, said }
     }
 
     /// Prints a line with the time since the start.
     pub(crate) fn say(&self, what: &str) {
-        say(self.since, what);
+        self.voice.say(what);
     }
 
     /// The load from now on.
@@ -94,21 +94,21 @@ impl Stage {
             (None, _) => String::new(),
         };
         if weights != self.weights && !weights.is_empty() {
-            say(self.since, &weights);
+            self.voice.say(&weights);
             if let Some(line) = self.counts() {
-                more(&line);
+                self.voice.more(&line);
             }
         }
         let gates = view.gates();
         if gates != self.gates {
             for gate in &gates {
-                more(gate);
+                self.voice.more(gate);
             }
         }
         let (_, reason, message) = view.condition("Ready").unwrap_or_default();
         let said = if message.is_empty() { String::new() } else { format!("{reason}: {message}") };
         if said != self.said && !said.is_empty() {
-            say(self.since, &said);
+            self.voice.say(&said);
         }
         (self.weights, self.gates, self.said) = (weights, gates, said);
     }
@@ -139,12 +139,35 @@ pub(crate) fn usual(load: &LoadGenerator, revision: &str) -> f64 {
     })
 }
 
-/// Prints a line of the timeline.
-pub(crate) fn say(since: Instant, what: &str) {
-    let seconds = since.elapsed().as_secs();
-    println!("{:>3}:{:02}  {what}", seconds / 60, seconds % 60);
+/// Prints lines with the time since the start.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Voice {
+    since: Instant,
+    /// Standard output is for data.
+    aside: bool,
 }
 
-fn more(what: &str) {
-    println!("          {what}");
+impl Voice {
+    /// Speaks on standard output, or on standard error.
+    pub(crate) fn new(aside: bool) -> Self {
+        Self { since: Instant::now(), aside }
+    }
+
+    pub(crate) fn say(self, what: &str) {
+        let seconds = self.since.elapsed().as_secs();
+        self.print(&format!("{:>3}:{:02}  {what}", seconds / 60, seconds % 60));
+    }
+
+    fn more(self, what: &str) {
+        self.print(&format!("          {what}"));
+    }
+
+    /// A line without a time.
+    pub(crate) fn print(self, line: &str) {
+        if self.aside {
+            eprintln!("{line}");
+        } else {
+            println!("{line}");
+        }
+    }
 }
