@@ -156,3 +156,38 @@ pub(crate) fn count(value: f64) -> Option<u64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     ((0.0..=EXACT).contains(&value) && value.fract() == 0.0).then_some(value as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_matrix_and_a_vector_become_series() {
+        let answer = decode(
+            br#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"le":"1"},"value":[1.5,"3"]}]}}"#,
+        );
+        assert_eq!(answer.unwrap().series[0].samples, [Sample { at: 1500, value: 3.0 }]);
+        let answer = decode(
+            br#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[1,"1e+06"],[2.001,"+Inf"]]},{"metric":{},"histograms":[[1,{"count":"3"}]]}]},"infos":["i"]}"#,
+        )
+        .unwrap();
+        assert_eq!(answer.series[0].samples[1], Sample { at: 2001, value: f64::INFINITY });
+        assert!(answer.series[1].native && answer.warnings.is_empty() && answer.infos.len() == 1);
+    }
+
+    #[test]
+    fn what_holds_no_series_is_no_answer() {
+        let scalar = br#"{"status":"success","data":{"resultType":"scalar","result":[1,"2"]}}"#;
+        assert_eq!(decode(scalar), Err(DecodeError::NoSeries));
+        assert_eq!(decode(b"<html>"), Err(DecodeError::NotPrometheus { length: 6 }));
+        assert_eq!(decode(b"{\"status\":\"success\"}"), Err(DecodeError::NotPrometheus { length: 20 }));
+        let timeout = br#"{"status":"error","errorType":"timeout","error":"..."}"#;
+        assert_eq!(decode(timeout), Err(DecodeError::Refused { kind: "timeout" }));
+    }
+
+    #[test]
+    fn a_count_is_a_whole_number() {
+        assert_eq!([0.0, 7.0, 7.5, -1.0, f64::NAN, 1e17].map(count), [Some(0), Some(7), None, None, None, None]);
+    }
+}

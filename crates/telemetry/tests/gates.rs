@@ -8,7 +8,7 @@ use microapp_core::{
     counts::{Ask, Counts, Side, Unfit, Unknown, Watch},
     strategy::{GateKind, Preset},
 };
-use microapp_telemetry::{Pin, Subject};
+use microapp_telemetry::{Pin, Subject, decode::decode};
 
 const USAGE: &str = "gen_ai_client_token_usage_sum";
 const MODEL: (&str, &str) = ("gen_ai_response_model", "gpt-5-nano-2025-08-07");
@@ -270,4 +270,31 @@ fn a_gate_that_a_preset_cannot_feed_is_refused_at_once() {
     let gate = gate("cost", GateKind::TokenCost { max_pico_usd: Some(1), max_increase_ppm: None }, Preset::Envoy);
     let (store, subject) = gateway(vec![gate]);
     assert!(before(&store, &subject).0.unwrap_err().fatal);
+}
+
+/// Captured: Prometheus 3.14 (5 s scrapes) on Envoy 1.36.2 under Contour 1.33.6; 3 000 requests to the Service `plain`.
+const CAPTURED: &str = include_str!("fixtures/envoy-1.36-contour-1.33.json");
+
+#[test]
+fn a_captured_answer_of_envoy_counts_each_request_once() {
+    let latency = gate("latency", GateKind::Latency { slow_ppm: 50_000, max_micros: 2_000_000 }, Preset::Envoy);
+    let errors = gate("errors", GateKind::ErrorRate { max_ppm: 10_000 }, Preset::Envoy);
+    let mut subject = subject(vec![errors, latency]);
+    (subject.namespace, subject.attempt_started) = ("demo-try".to_owned(), 1_795_571_715.0);
+    let answer = decode(CAPTURED.replace("_plain_", "_shop-aaaaaaaaaa_").as_bytes()).unwrap();
+    let now = 1_795_571_782.0;
+    let prices = microapp_telemetry::PriceTable::built_in().unwrap();
+    let counts = microapp_telemetry::digest(&subject, &Ask::Windows, &Watch::default(), &[answer], &prices, now);
+    let Counts::Windows(windows, watch) = counts else { panic!("{counts:?}") };
+    let total = |gate: &str| -> u64 {
+        let sides = windows.iter().map(|window| sides(window, gate).1);
+        sides
+            .map(|side| match side {
+                Some(Side::Count { above: 0, below: 0, total }) => total,
+                other => panic!("{other:?}"),
+            })
+            .sum()
+    };
+    assert_eq!((windows.len(), total("errors"), total("latency")), (14, 3_000, 3_000));
+    assert!(watch.pins["latency"].contains("\"lo\":\"1000.0\",\"up\":\"2500.0\""), "{:?}", watch.pins);
 }
