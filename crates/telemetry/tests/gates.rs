@@ -298,3 +298,48 @@ fn a_captured_answer_of_envoy_counts_each_request_once() {
     assert_eq!((windows.len(), total("errors"), total("latency")), (14, 3_000, 3_000));
     assert!(watch.pins["latency"].contains("\"lo\":\"1000.0\",\"up\":\"2500.0\""), "{:?}", watch.pins);
 }
+
+/// Captured from the demo application.
+const EXPOSITION: &str = include_str!("../../../tests/apps/invoice-helper/tests/exposition.txt");
+
+#[test]
+fn a_captured_exposition_of_the_demo_application_feeds_all_four_gates() {
+    let pod = "shop-7c9fk2bv4x-7d9f-x1";
+    let mut store = Store::default();
+    store.scrape(pod, -2.0, &[]);
+    for line in EXPOSITION.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        let (name, labels) = series.trim_end_matches('}').split_once('{').unwrap_or((series, ""));
+        let labels: Vec<(&str, &str)> = labels
+            .split(',')
+            .filter_map(|label| label.split_once('='))
+            .map(|(key, value)| (key, value.trim_matches('"')))
+            .collect();
+        store.scrape(pod, 3.0, &[(name, &labels, value.parse().unwrap())]);
+    }
+    store.scrape(pod, 8.0, &[]);
+    let mut subject = subject(vec![errors(), latency(2_560_000), cost(), grounded()]);
+    subject.stable = "7c9fk2bv4x".to_owned();
+    let windows = store.windows(&subject, 8.1);
+    let stable = ["errors", "latency", "cost", "grounded"].map(|gate| sides(&windows[0], gate).1.unwrap());
+    assert_eq!(stable[0], Side::count(11, 40));
+    assert_eq!(stable[1], Side::count(0, 40));
+    assert_eq!(stable[2], Side::Mean { n: 40, sum: 4_848 * 50_000 + 2_374 * 400_000 });
+    assert_eq!(stable[3], Side::Late { bad: 4, good: 25, void: 0, started: 29 });
+}
+
+#[test]
+fn errors_that_come_in_bursts_on_one_half_of_stable_are_overdispersed() {
+    let mut store = Store::default();
+    for (place, pod) in [STABLE, STABLE_2].into_iter().enumerate() {
+        let (mut good, mut bad) = (0, 0);
+        for minute in 0..=60_u32 {
+            good += 100;
+            bad += if minute as usize % 2 == place { 20 } else { 0 };
+            store.requests(pod, f64::from(minute) * 60.0 - 3_600.0, good, bad);
+        }
+    }
+    let phi = before(&store, &subject(vec![errors()])).0.unwrap().phi;
+    // All K = 20 on one half, θ = 120/220 or 100/220: (20 − 10.9)² / (20 · 0.545 · 0.455) = 16.7 and the like.
+    assert!((16.0..18.0).contains(&phi), "{phi}");
+}
