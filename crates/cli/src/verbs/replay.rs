@@ -83,5 +83,6 @@ fn named(path: &Path, sentence: &str) -> Failure {
 
 /// A parser's report comes with a picture of the place; a sentence is asked for.
 fn first_line(report: &str) -> String {
-    report.lines().next().unwrap_or("not YAML").to_owned()
+    let line = report.lines().next().unwrap_or("not YAML");
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }
