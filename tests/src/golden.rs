@@ -65,7 +65,8 @@ impl Case {
         merge(&mut all, &parse(change)?);
         let take = |all: &Value, key: &str| all.get(key).cloned().unwrap_or(Value::Null);
         let now: Timestamp = serde_json::from_value(take(&all, "now")).map_err(|error| format!("now: {error}"))?;
-        let mut world: World = serde_json::from_value(take(&all, "world")).map_err(|error| format!("world: {error}"))?;
+        let mut world: World =
+            serde_json::from_value(take(&all, "world")).map_err(|error| format!("world: {error}"))?;
         let evidence = serde_json::from_value(take(&all, "evidence")).map_err(|error| format!("evidence: {error}"))?;
         let lost = all["planLost"].as_bool().unwrap_or_default();
         let plan = world.spec().map(|spec| spec.strategy.to_pinned());
@@ -90,7 +91,8 @@ impl Case {
                         canary.evidence = Some(format!("e1.{}.", self.now.as_second()));
                     }
                 }
-                Some(Write::Create(_) | Write::Change(_) | Write::Delete(_) | Write::Route(_) | Write::Lower(_)) | None => {
+                Some(Write::Create(_) | Write::Change(_) | Write::Delete(_) | Write::Route(_) | Write::Lower(_))
+                | None => {
                     return Ok(Outcome::of(plan, told, &world));
                 }
             }

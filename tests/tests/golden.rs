@@ -33,7 +33,8 @@ fn every_input_gives_its_plan() {
     assert!(all.len() >= 30, "the golden pairs are gone: {} are left", all.len());
     for input in all {
         let name = input.strip_prefix(folder()).unwrap().display().to_string();
-        let case = Case::read(&base, &fs::read_to_string(&input).unwrap()).unwrap_or_else(|why| panic!("{name}: {why}"));
+        let case =
+            Case::read(&base, &fs::read_to_string(&input).unwrap()).unwrap_or_else(|why| panic!("{name}: {why}"));
         let outcome = case.run().unwrap_or_else(|why| panic!("{name}: {why}"));
         let text = serde_saphyr::to_string(&outcome).unwrap();
         let path = PathBuf::from(input.to_string_lossy().replace(".in.yaml", ".out.yaml"));

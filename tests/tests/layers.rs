@@ -56,9 +56,8 @@ fn the_core_and_what_it_uses_can_do_no_io() {
         let (mut open, mut seen) = (vec![root], BTreeSet::new());
         while let Some(id) = open.pop() {
             let node = resolve.nodes.iter().find(|node| node.id == id).unwrap();
-            let runs = |dep: &&cargo_metadata::NodeDep| {
-                dep.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal)
-            };
+            let runs =
+                |dep: &&cargo_metadata::NodeDep| dep.dep_kinds.iter().any(|kind| kind.kind == DependencyKind::Normal);
             for dep in node.deps.iter().filter(runs) {
                 if seen.insert(dep.pkg.clone()) {
                     open.push(dep.pkg.clone());
@@ -79,7 +78,8 @@ fn versions_and_features_stand_in_the_root_manifest_only() {
         for line in text.lines().filter(|line| line.contains('=') && !line.starts_with('#')) {
             let versioned = line.split_once('=').is_some_and(|(key, value)| {
                 let value = value.trim();
-                !key.contains("workspace") && (value.contains("version") || value.starts_with("\"^") || value.starts_with("\"~"))
+                !key.contains("workspace")
+                    && (value.contains("version") || value.starts_with("\"^") || value.starts_with("\"~"))
             });
             assert!(!versioned, "{}: {line}", package.manifest_path);
         }

@@ -34,7 +34,8 @@ fn run(seed: u64, stable: f64, canary: f64, limit: f64) -> Run {
     let hour = (RPS * 3600.0) as u64;
     let start = json!({"baseline": {"errors": [rng.binomial(hour, stable), hour]}, "seconds": 3600, "scrape": 5});
     assert!(replay.line(&start.to_string()).unwrap().is_none());
-    let mut ask = |line: Value| -> Value { serde_json::from_str(&replay.line(&line.to_string()).unwrap().unwrap()).unwrap() };
+    let mut ask =
+        |line: Value| -> Value { serde_json::from_str(&replay.line(&line.to_string()).unwrap().unwrap()).unwrap() };
     let mut answer = ask(json!({"t": 0, "gates": {}, "ready": true}));
     assert_eq!(answer["action"], "raise");
     let (mut t, mut seen) = (0.0, [0, 0]);
@@ -44,7 +45,8 @@ fn run(seed: u64, stable: f64, canary: f64, limit: f64) -> Run {
         let (n_canary, n_stable) = (rng.poisson(RPS * SCRAPE * weight), rng.poisson(RPS * SCRAPE * (1.0 - weight)));
         let (x_canary, x_stable) = (rng.binomial(n_canary, canary), rng.binomial(n_stable, stable));
         seen = [seen[0] + x_canary, seen[1] + n_canary];
-        answer = ask(json!({"t": t, "gates": {"errors": {"canary": [x_canary, n_canary], "stable": [x_stable, n_stable]}}}));
+        answer =
+            ask(json!({"t": t, "gates": {"errors": {"canary": [x_canary, n_canary], "stable": [x_stable, n_stable]}}}));
         let action = answer["action"].as_str().unwrap().to_owned();
         if action == "promote" || action == "rollback" {
             return Run { action, seconds: t, canary: seen };
@@ -83,5 +85,9 @@ fn the_same_lines_give_the_same_bytes() {
         lines.iter().map(|line| replay.line(line).unwrap()).collect()
     };
     assert_eq!(once(), once());
-    assert!(once()[3].as_ref().unwrap().starts_with(r#"{"t":10.50,"action":"hold","weight":1,"step":0"#), "{:?}", once()[3]);
+    assert!(
+        once()[3].as_ref().unwrap().starts_with(r#"{"t":10.50,"action":"hold","weight":1,"step":0"#),
+        "{:?}",
+        once()[3]
+    );
 }

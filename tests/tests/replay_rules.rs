@@ -125,7 +125,10 @@ fn lost_capacity_goes_to_zero_and_the_ramp_begins_again_when_ready() {
     let mut driver = Driver::ramping();
     let counts = json!({"errors": {"canary": [0, 1], "stable": [1, 249]}});
     let down = driver.say(json!({"gates": counts, "ready": false}));
-    assert_eq!((&down["action"], &down["weight"], &down["reason"]), (&json!("lower"), &json!(0), &json!("CapacityLost")));
+    assert_eq!(
+        (&down["action"], &down["weight"], &down["reason"]),
+        (&json!("lower"), &json!(0), &json!("CapacityLost"))
+    );
     assert_eq!(driver.say(json!({"gates": counts, "ready": false}))["action"], "hold");
     let up = driver.say(json!({"gates": counts, "ready": true}));
     assert_eq!((&up["action"], &up["step"]), (&json!("raise"), &json!(0)));
@@ -171,7 +174,9 @@ fn the_bake_steps_back_and_the_comparison_decides() {
         {"name": "last", "errorRate": {"max": "1%"}}
     ]);
     let names = ["errors", "again", "more", "last"];
-    let all = |counts: Value| names.iter().map(|name| ((*name).to_owned(), counts.clone())).collect::<serde_json::Map<_, _>>();
+    let all = |counts: Value| {
+        names.iter().map(|name| ((*name).to_owned(), counts.clone())).collect::<serde_json::Map<_, _>>()
+    };
     let mut driver = Driver::new(&gates, &Value::Object(all(json!([900, 180_000]))));
     driver.say(json!({"gates": {}}));
     assert_eq!(driver.say(json!({"gates": {}, "command": "promote"}))["weight"], 100);

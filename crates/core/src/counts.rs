@@ -71,11 +71,32 @@ impl Unknown {
 pub enum Side {
     /// Requests and bad ones among them. `above` counts for Fail, `below` for Pass: they differ only where a latency
     /// threshold lies between two bucket bounds (slower than the upper, slower than the lower).
-    Count { above: u64, below: u64, total: u64 },
+    Count {
+        /// Bad ones for Fail.
+        above: u64,
+        /// Bad ones for Pass; at least as many.
+        below: u64,
+        /// Requests.
+        total: u64,
+    },
     /// Number of requests and the sum of what each cost: pico-USD or tokens.
-    Mean { n: u64, sum: i128 },
+    Mean {
+        /// Requests.
+        n: u64,
+        /// What they cost together, in pico-USD or tokens.
+        sum: i128,
+    },
     /// Verdicts that arrive late: failed, passed, void (abstained or in error), and evaluations started.
-    Late { bad: u64, good: u64, void: u64, started: u64 },
+    Late {
+        /// Failed verdicts.
+        bad: u64,
+        /// Passed verdicts.
+        good: u64,
+        /// Abstained, or in error.
+        void: u64,
+        /// Evaluations started.
+        started: u64,
+    },
 }
 
 impl Side {
@@ -157,7 +178,14 @@ pub enum Counts {
     #[default]
     None,
     /// What stable did before, per gate; the scrape interval in seconds; and what preflight pinned (see [`Watch::pins`]).
-    Baseline { gates: BTreeMap<String, BeforeResult>, interval: f64, pins: BTreeMap<String, String> },
+    Baseline {
+        /// Per gate, by name.
+        gates: BTreeMap<String, BeforeResult>,
+        /// The scrape interval in seconds.
+        interval: f64,
+        /// What preflight pinned (see [`Watch::pins`]).
+        pins: BTreeMap<String, String>,
+    },
     /// The windows that became complete since the last answer, in order of time.
     Windows(Vec<Window>, Watch),
     /// Prometheus did not answer, or not usably.

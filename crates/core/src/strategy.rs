@@ -23,13 +23,31 @@ pub enum Preset {
 #[serde(rename_all = "camelCase")]
 pub enum GateKind {
     /// Failed requests / requests.
-    ErrorRate { max_ppm: i64 },
+    ErrorRate {
+        /// The allowed share.
+        max_ppm: i64,
+    },
     /// Requests slower than `max_micros` / requests; the allowed share is 1 − quantile.
-    Latency { slow_ppm: i64, max_micros: i64 },
+    Latency {
+        /// The allowed share of slow ones.
+        slow_ppm: i64,
+        /// What is slow, in microseconds.
+        max_micros: i64,
+    },
     /// What a request costs: at most this, and at most so much more than stable.
-    TokenCost { max_pico_usd: Option<i128>, max_increase_ppm: Option<i64> },
+    TokenCost {
+        /// Mean cost per request.
+        max_pico_usd: Option<i128>,
+        /// Increase of the mean over stable's.
+        max_increase_ppm: Option<i64>,
+    },
     /// Failed verdicts of an evaluator / verdicts. `None`: every evaluator.
-    Hallucination { max_ppm: i64, evaluator: Option<String> },
+    Hallucination {
+        /// The allowed share.
+        max_ppm: i64,
+        /// Whose verdicts.
+        evaluator: Option<String>,
+    },
 }
 
 /// One gate of the plan.
@@ -185,10 +203,7 @@ impl Strategy {
         api::PinnedPlan {
             steps: steps
                 .iter()
-                .map(|step| api::PinnedStep {
-                    weight: step.weight.to_string(),
-                    dwell_millis: step.dwell_millis,
-                })
+                .map(|step| api::PinnedStep { weight: step.weight.to_string(), dwell_millis: step.dwell_millis })
                 .collect(),
             first_step: 0,
             gates: gates.iter().map(pin_gate).collect(),
@@ -211,9 +226,7 @@ impl Strategy {
         let steps = plan
             .steps
             .iter()
-            .map(|step| {
-                Some(Step { weight: step.weight.parse().ok()?, dwell_millis: step.dwell_millis })
-            })
+            .map(|step| Some(Step { weight: step.weight.parse().ok()?, dwell_millis: step.dwell_millis }))
             .collect::<Option<Vec<_>>>()?;
         let gates = plan
             .gates

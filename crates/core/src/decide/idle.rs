@@ -59,7 +59,7 @@ fn wanted(scene: &Scene, spec: &Spec) -> Plan {
     let attempt = scene.register.attempt + 1;
     match prepare::step(scene.world, scene.now, &Wanted { state: State::Prepare, spec, size, attempt }) {
         Prepared::Not(plan) => *plan,
-        Prepared::Failed(cause, message) => reject(scene, &spec.revision, cause, message),
+        Prepared::Failed(cause, message) => reject(scene, &spec.revision, cause, message, retried),
         Prepared::Ready => begin(scene, spec, retried),
     }
 }
@@ -121,10 +121,13 @@ fn replace(scene: &Scene, spec: &Spec) -> Plan {
     scene.act(State::First, "Progressing", format!("{} takes the place of the first revision", spec.revision), write)
 }
 
-/// A revision that never began.
-fn reject(scene: &Scene, revision: &Revision, cause: Cause, message: String) -> Plan {
-    let write =
-        scene.transition(Transition::Reject, scene.register.rejecting(revision, cause), alone(&scene.register.stable));
+/// A revision that never began. A retry that came to this is taken, or it would be tried for ever.
+fn reject(scene: &Scene, revision: &Revision, cause: Cause, message: String, retried: Option<String>) -> Plan {
+    let mut register = scene.register.rejecting(revision, cause);
+    if let Some(token) = retried {
+        register.tokens = register.tokens.with(Verb::Retry.as_str(), &token);
+    }
+    let write = scene.transition(Transition::Reject, register, alone(&scene.register.stable));
     scene.act(State::Prepare, cause.as_str(), message, write).note(true, format!("Reject{revision}"))
 }
 

@@ -139,7 +139,10 @@ fn save_gate(gate: &GateEvidence, out: &mut Vec<u8>) {
 fn load_gate(name: &str, bytes: &mut &[u8]) -> Option<GateEvidence> {
     let counted = take_u8(bytes)? == 1;
     let fresh = Some(take_f64(bytes)?).filter(|fresh| fresh.is_finite());
-    let sides = [load_side(bytes)?, load_side(bytes)?, load_side(bytes)?, load_side(bytes)?];
+    let mut sides = [None; 4];
+    for side in &mut sides {
+        load_side(bytes, side)?;
+    }
     let process = match take_u8(bytes)? {
         0 => Process::Pending,
         1 => {
@@ -186,10 +189,10 @@ fn save_side(side: Option<Side>, out: &mut Vec<u8>) {
     }
 }
 
-fn load_side(bytes: &mut &[u8]) -> Option<Option<Side>> {
+fn load_side(bytes: &mut &[u8], side: &mut Option<Side>) -> Option<()> {
     let kind = take_u8(bytes)?;
     let mut count = || take_i64(bytes).map(i64::cast_unsigned);
-    Some(match kind {
+    *side = match kind {
         0 => None,
         1 => Some(Side::Count { above: count()?, below: count()?, total: count()? }),
         2 => {
@@ -202,7 +205,8 @@ fn load_side(bytes: &mut &[u8]) -> Option<Option<Side>> {
         }
         3 => Some(Side::Late { bad: count()?, good: count()?, void: count()?, started: count()? }),
         _ => return None,
-    })
+    };
+    Some(())
 }
 
 fn put_i64(out: &mut Vec<u8>, value: i64) {

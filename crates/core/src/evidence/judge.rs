@@ -67,6 +67,7 @@ impl Default for Judgement {
     }
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over a reference
 fn is_zero(seconds: &f64) -> bool {
     *seconds == 0.0
 }

@@ -134,5 +134,8 @@ fn claims(rollout: &Value) -> BTreeSet<(String, String)> {
     if hosts.is_empty() {
         hosts.push("");
     }
-    parents.iter().flat_map(|parent| hosts.iter().map(move |host| (format!("{parent:?}"), (*host).to_owned()))).collect()
+    parents
+        .iter()
+        .flat_map(|parent| hosts.iter().map(move |host| (format!("{parent:?}"), (*host).to_owned())))
+        .collect()
 }

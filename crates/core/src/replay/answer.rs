@@ -96,14 +96,7 @@ impl Ending {
 }
 
 impl<'a> Answer<'a> {
-    pub fn new(
-        t: &'a str,
-        action: Action,
-        world: &World,
-        strategy: &Strategy,
-        plan: &Plan,
-        seen: &Judgement,
-    ) -> Self {
+    pub fn new(t: &'a str, action: Action, world: &World, strategy: &Strategy, plan: &Plan, seen: &Judgement) -> Self {
         let route = world.route();
         let (weight, step) = match action {
             Action::Promote => (100.0, strategy.last() as i64),

@@ -78,7 +78,8 @@ struct RawSides {
 
 impl Line {
     pub fn parse(text: &str, strategy: &Strategy) -> Result<Self, Malformed> {
-        let raw: Raw = serde_json::from_str(text).map_err(|error| Malformed(format!("the line does not read: {error}")))?;
+        let raw: Raw =
+            serde_json::from_str(text).map_err(|error| Malformed(format!("the line does not read: {error}")))?;
         let t_text = raw.t.get().to_owned();
         let t: f64 = serde_json::from_str(&t_text).map_err(|_| Malformed(format!("t is no number: {t_text}")))?;
         if !t.is_finite() {
@@ -117,7 +118,9 @@ fn side(gate: &Gate, value: &Value) -> Result<Side, Malformed> {
             _ => Err(wrong("[bad, total] or [bad_above, bad_below, total]")),
         },
         GateKind::Hallucination { .. } => match numbers(value).as_deref() {
-            Some([bad, good, void, started]) => Ok(Side::Late { bad: *bad, good: *good, void: *void, started: *started }),
+            Some([bad, good, void, started]) => {
+                Ok(Side::Late { bad: *bad, good: *good, void: *void, started: *started })
+            }
             _ => Err(wrong("[bad, good, void, started]")),
         },
         GateKind::TokenCost { .. } => {

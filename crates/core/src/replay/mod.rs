@@ -54,16 +54,7 @@ impl Replay {
         let world = stage::set(rollout, &spec, &strategy, stage::FIRST)?;
         let strategy = Arc::new(strategy);
         let evidence = Evidence::begin(stage::FIRST, strategy.clone(), 0.0);
-        Ok(Self {
-            strategy,
-            spec: rollout.clone(),
-            world,
-            evidence,
-            start: None,
-            last: None,
-            ended: None,
-            commands: 0,
-        })
+        Ok(Self { strategy, spec: rollout.clone(), world, evidence, start: None, last: None, ended: None, commands: 0 })
     }
 
     /// One line in, one answer out; none for the baseline. After an error nothing has changed.
@@ -122,8 +113,7 @@ impl Replay {
         if line.gates.is_empty() && self.evidence.step.is_none() {
             return;
         }
-        let window =
-            Window { end: line.t, length, gates: line.gates.clone(), gap: line.gap, inside_step: true };
+        let window = Window { end: line.t, length, gates: line.gates.clone(), gap: line.gap, inside_step: true };
         let watch = Watch { canary_seen: true, newest: None, ..Watch::default() };
         self.evidence = fold(&self.evidence, &Position::of(&self.world), &Counts::Windows(vec![window], watch));
     }

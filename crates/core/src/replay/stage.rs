@@ -24,7 +24,12 @@ pub(super) const FIRST: i64 = 2;
 const STABLE: &str = "bbbbbbbbbb";
 
 /// The attempt at weight 0, with its pods and its plan.
-pub(super) fn set(rollout: &Value, spec: &MicroAppRolloutSpec, strategy: &Strategy, attempt: i64) -> Result<World, Malformed> {
+pub(super) fn set(
+    rollout: &Value,
+    spec: &MicroAppRolloutSpec,
+    strategy: &Strategy,
+    attempt: i64,
+) -> Result<World, Malformed> {
     let stable = Revision::parse(STABLE).ok_or_else(|| Malformed::new("stable has no name"))?;
     let model = serde_json::to_value(&spec.model).unwrap_or_default();
     let canary = Revision::of(spec.template.raw(), &model, i64::from(spec.traffic.port), "");
@@ -32,8 +37,7 @@ pub(super) fn set(rollout: &Value, spec: &MicroAppRolloutSpec, strategy: &Strate
     let images = BTreeMap::from([("app".to_owned(), "app@sha256:0".to_owned())]);
     let arm = |revision: &Revision| {
         let size = spec.replicas.max(1);
-        let deployment =
-            Deployment { version: "1".to_owned(), created: Timestamp::UNIX_EPOCH, size, pinned: true };
+        let deployment = Deployment { version: "1".to_owned(), created: Timestamp::UNIX_EPOCH, size, pinned: true };
         let record = Record { attempt: 1, images: images.clone(), ..Record::default() };
         let pods = (0..size).map(|index| pod(revision, index)).collect();
         Arm { service: true, prompts: true, record: Some(record), deployment: Some(deployment), pods }

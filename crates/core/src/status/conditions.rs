@@ -89,7 +89,8 @@ pub(super) fn project(
 
 /// One row of the table in the API's documentation: the reading, the reason of `Ready`, and that of its companion.
 fn reads(world: &World, now: Timestamp, plan: &Plan, reason: Reason) -> (Reads, Reason, Reason) {
-    let patient = |since: Timestamp| if now.duration_since(since) < ROUTE_DEADLINE { Reads::Progressing } else { Reads::Stalled };
+    let patient =
+        |since: Timestamp| if now.duration_since(since) < ROUTE_DEADLINE { Reads::Progressing } else { Reads::Stalled };
     match reason {
         Reason::AwaitingApproval => (Reads::Paused, reason, reason),
         // Git syncs in pieces.
