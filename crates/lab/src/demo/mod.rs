@@ -25,6 +25,7 @@ use watch::Watch;
 
 pub use exposure::exposure;
 pub use scenes::Fault;
+pub use view::{Aborted, Condition, View};
 
 /// How the demo runs.
 #[derive(Clone, Debug)]

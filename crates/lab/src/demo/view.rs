@@ -1,32 +1,38 @@
-//! The rollout and its route, read as far as the demo needs them.
+//! The rollout and its route, read as far as the demo and the end-to-end tests need them.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 /// The last seen state of both objects.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct View {
+pub struct View {
+    /// The MicroAppRollout.
     pub rollout: Value,
+    /// Its HTTPRoute.
     pub route: Value,
 }
 
 /// Why an attempt was given up, as the route says.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-pub(crate) struct Aborted {
+pub struct Aborted {
+    /// The attempt.
     pub attempt: i64,
+    /// The word of the API for it.
     pub cause: String,
+    /// The gate that failed.
     #[serde(default)]
     pub gate: Option<String>,
+    /// What was seen.
     #[serde(default)]
     pub message: Option<String>,
 }
 
 /// A condition's status, reason and message.
-pub(crate) type Condition<'a> = (&'a str, &'a str, &'a str);
+pub type Condition<'a> = (&'a str, &'a str, &'a str);
 
 impl View {
     /// Takes a new state of one of the two.
-    pub(crate) fn take(&mut self, object: Value) {
+    pub fn take(&mut self, object: Value) {
         match object["kind"].as_str() {
             Some("HTTPRoute") => self.route = object,
             _ => self.rollout = object,
@@ -38,24 +44,24 @@ impl View {
     }
 
     /// The stable revision by the route.
-    pub(crate) fn stable(&self) -> Option<&str> {
+    pub fn stable(&self) -> Option<&str> {
         self.annotation("stable")
     }
 
     /// The revision on trial by the route.
-    pub(crate) fn canary(&self) -> Option<&str> {
+    pub fn canary(&self) -> Option<&str> {
         self.annotation("canary")
     }
 
     /// The latch of the attempt, if it was given up.
-    pub(crate) fn aborted(&self) -> Option<Aborted> {
+    pub fn aborted(&self) -> Option<Aborted> {
         let attempt: i64 = self.annotation("attempt")?.parse().ok()?;
         let aborted: Aborted = serde_json::from_str(self.annotation("aborted")?).ok()?;
         (aborted.attempt >= attempt).then_some(aborted)
     }
 
     /// The canary's share of the traffic in percent, by the weights that the gateway goes by.
-    pub(crate) fn weight(&self) -> f64 {
+    pub fn weight(&self) -> f64 {
         let Some(canary) = self.canary() else { return 0.0 };
         let backends = self.route["spec"]["rules"][0]["backendRefs"].as_array();
         let (mut of_canary, mut all) = (0.0, 0.0);
@@ -71,12 +77,12 @@ impl View {
     }
 
     /// The revision that the spec and the prompts ask for, as far as the operator has read them.
-    pub(crate) fn desired(&self) -> Option<&str> {
+    pub fn desired(&self) -> Option<&str> {
         self.rollout["status"]["desiredRevision"].as_str()
     }
 
     /// A condition.
-    pub(crate) fn condition(&self, kind: &str) -> Option<Condition<'_>> {
+    pub fn condition(&self, kind: &str) -> Option<Condition<'_>> {
         let all = self.rollout["status"]["conditions"].as_array()?;
         let found = all.iter().find(|condition| condition["type"] == kind)?;
         let text = |key: &str| found[key].as_str().unwrap_or_default();
@@ -84,12 +90,12 @@ impl View {
     }
 
     /// The stable revision by the rollout's status, which follows the route.
-    pub(crate) fn reported_stable(&self) -> Option<&str> {
+    pub fn reported_stable(&self) -> Option<&str> {
         self.rollout["status"]["stable"]["revision"].as_str()
     }
 
     /// One line per gate, as of the last transition or checkpoint.
-    pub(crate) fn gates(&self) -> Vec<String> {
+    pub fn gates(&self) -> Vec<String> {
         let gates = self.rollout["status"]["gates"].as_array();
         let line = |gate: &Value| {
             let text = |key: &str| gate[key].as_str().unwrap_or("-").to_owned();
