@@ -38,21 +38,22 @@ pub(crate) async fn pass(member: &mut Member) -> Result<Next, PassError> {
     member.memory.enter(term);
     let judgement = member.memory.judge(&world, now, &mut member.poller);
     let plan = decide(&world, now, &judgement);
-    let outcome = match &plan.write {
+    let applied = match &plan.write {
         Some(write) if term.is_some() => {
             let evidence = member.memory.evidence.as_ref();
             let apply = Apply { fleet: &fleet, objects: &objects, world: &world, evidence, stop: &member.stop };
-            apply::apply(&apply, write).await?
+            apply::apply(&apply, write).await
         }
-        Some(_) | None => Outcome::Nothing,
+        Some(_) | None => Ok(Outcome::Nothing),
     };
-    let newest = member.memory.evidence.as_ref().and_then(|evidence| evidence.watch.newest);
-    let told = Report { world: &world, plan: &plan, judgement: &judgement, outcome: &outcome, newest, decided: now };
-    report(&fleet, &told);
-    // Only who leads asks: the others would double the load and write nothing.
+    // Only who leads asks: the others would double the load and write nothing. A write that fails is no reason not to.
     let ask = plan.ask.as_ref().filter(|_| term.is_some());
     let asked = member.memory.question(&world).zip(ask);
     let due = asked.and_then(|(question, ask)| member.poller.turn(context, question, ask, &judgement, now));
+    let outcome = applied?;
+    let newest = member.memory.evidence.as_ref().and_then(|evidence| evidence.watch.newest);
+    let told = Report { world: &world, plan: &plan, judgement: &judgement, outcome: &outcome, newest, decided: now };
+    report(&fleet, &told);
     Ok(match outcome {
         Outcome::Written { .. } => Next::Again,
         Outcome::Stale => Next::Contested,

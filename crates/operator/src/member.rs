@@ -17,6 +17,7 @@ use crate::{
     evidence::Memory,
     fleet::Fleet,
     poll::Poller,
+    report,
 };
 
 /// After a pass that failed: doubled each time, with jitter.
@@ -88,6 +89,7 @@ impl Member {
                         self.memory = Memory::default();
                     }
                     metrics.error(error.category());
+                    report::failed(&fleet, &self.key, &error);
                     tracing::warn!(namespace = self.key.namespace, name = self.key.name, %error, "pass");
                     let pause = delay(BACKOFF, self.failures);
                     self.failures = self.failures.saturating_add(1);

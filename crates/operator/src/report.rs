@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube_runtime::events::{Event, EventType};
-use microapp_api::conditions::Cause;
+use microapp_api::conditions::{Cause, Reason};
 use microapp_core::{
     Judgement, Plan, Write,
     build::Kind,
@@ -12,7 +12,14 @@ use microapp_core::{
 };
 use tokio::time::timeout;
 
-use crate::{apply::Outcome, cache::Key, clock::seconds, cluster::CALL, fleet::Fleet};
+use crate::{
+    apply::Outcome,
+    cache::{Key, meta},
+    clock::seconds,
+    cluster::CALL,
+    error::{CallError, PassError},
+    fleet::Fleet,
+};
 
 /// One pass.
 pub(crate) struct Report<'a> {
@@ -98,6 +105,31 @@ fn count(fleet: &Fleet, report: &Report, took: std::time::Duration) {
         },
         Some(Write::Create(_) | Write::Change(_) | Write::Delete(_) | Write::Status(_)) | None => {}
     }
+}
+
+/// A pass that failed for a reason that a person can remove.
+pub(crate) fn failed(fleet: &Fleet, key: &Key, error: &PassError) {
+    let reason = match error {
+        PassError::Call(CallError::Forbidden { .. }) => Reason::Forbidden,
+        PassError::Call(CallError::Invalid { .. }) => Reason::InvalidSpec,
+        PassError::NameTaken { .. } => Reason::NameTaken,
+        PassError::Call(_) | PassError::Build(_) | PassError::Panic => return,
+    };
+    let Some(rollout) = fleet.cache.get(Kind::Rollout, key) else { return };
+    let object = Object {
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
+        uid: meta(&rollout, "uid").to_owned(),
+        generation: 0,
+        deleting: false,
+    };
+    let note = Note {
+        warning: true,
+        reason: reason.as_str().to_owned(),
+        action: "Reconcile".to_owned(),
+        message: error.to_string(),
+    };
+    publish(fleet, &object, &note);
 }
 
 /// Best effort: an event that is lost says nothing that status does not say.
