@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{objects, old, wanted};
+use common::{golden, objects, old, wanted};
 use jiff::Timestamp;
 use microapp_api::conditions::Cause;
 use microapp_core::{
@@ -45,17 +45,6 @@ fn images() -> BTreeMap<String, String> {
         ("app".to_owned(), "registry.local:5000/kyc@sha256:bbb".to_owned()),
         ("warm".to_owned(), "registry.local:5000/warm@sha256:aaa".to_owned()),
     ])
-}
-
-/// The golden file; the names of revisions are replaced, so that it reads.
-fn golden(name: &str, value: &Value) {
-    let text = serde_json::to_string_pretty(value)
-        .unwrap()
-        .replace(wanted().as_str(), "WANTED")
-        .replace(old().as_str(), "OLD");
-    let path = format!("{}/tests/golden/{name}.json", env!("CARGO_MANIFEST_DIR"));
-    let golden = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(text.trim(), golden.trim(), "{path} differs; it is now:\n{text}");
 }
 
 #[test]

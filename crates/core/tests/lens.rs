@@ -5,7 +5,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{child, objects, old, pod, prompts, rollout, route, wanted};
+use common::{child, golden, objects, old, pod, prompts, rollout, route, wanted};
 use jiff::Timestamp;
 use microapp_api::conditions::Reason;
 use microapp_core::{
@@ -27,9 +27,7 @@ fn with(change: impl FnOnce(&mut Objects)) -> World {
 
 #[test]
 fn the_objects_of_a_running_attempt_become_its_world() {
-    let text = serde_json::to_string_pretty(&see(&objects())).unwrap();
-    let golden = include_str!("golden/world.json");
-    assert_eq!(text.trim(), golden.trim(), "tests/golden/world.json differs; the world is now:\n{text}");
+    golden("world", &see(&objects()));
 }
 
 #[test]

@@ -140,6 +140,9 @@ fn mount(spec: &mut Value, snapshot: &str, path: Option<&str>) {
     let Some(path) = path.filter(|_| !mounted) else { return };
     push(spec, "volumes", json!({"name": VOLUME, "configMap": {"name": snapshot}}));
     for container in containers(spec) {
+        if items(container, "volumeMounts").any(|mount| mount["mountPath"] == path) {
+            continue;
+        }
         push(container, "volumeMounts", json!({"name": VOLUME, "mountPath": path, "readOnly": true}));
     }
 }

@@ -182,3 +182,19 @@ pub fn pod(revision: &Revision) -> Value {
     pod["metadata"]["annotations"] = json!({"microapp.dev/pinned": "true"});
     pod
 }
+
+/// Compares with `tests/golden/<name>.json`; `UPDATE_GOLDEN=1` writes it instead. The names of the two revisions are
+/// replaced, so that it reads.
+pub fn golden(name: &str, value: &impl serde::Serialize) {
+    let text = serde_json::to_string_pretty(value)
+        .unwrap()
+        .replace(wanted().as_str(), "WANTED")
+        .replace(old().as_str(), "OLD");
+    let path = format!("{}/tests/golden/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, text + "\n").unwrap();
+        return;
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(text.trim(), golden.trim(), "{path} differs; run the test with UPDATE_GOLDEN=1 and read the diff");
+}
