@@ -110,7 +110,8 @@ impl Evidence {
         }
         self.windows += 1;
         self.last = Some(window.end);
-        self.hung |= self.no_completions(window.end);
+        // Samples from before the raise took effect say nothing of what the new weight should bring.
+        self.hung |= !frame.gap && self.no_completions(window.end);
     }
 
     /// Stable's requests say that the canary should have had 20 by now, and fewer than a fifth of them came back.

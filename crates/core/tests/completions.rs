@@ -1,0 +1,52 @@
+//! A canary that does not answer is told from one that has not been asked yet.
+#![allow(clippy::unwrap_used)]
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use microapp_api::v1alpha1::MicroAppRolloutSpec;
+use microapp_core::{
+    Evidence, Position, Strategy,
+    counts::{Before, Counts, Side, Sides, Watch, Window},
+    fold, judge,
+};
+use serde_json::json;
+
+/// At 25 %, the step that began at second 100.
+const AT: Position = Position { attempt: 2, step: Some(2), since: 100.0, paused: false };
+
+fn begin() -> Evidence {
+    let spec: MicroAppRolloutSpec = serde_json::from_value(json!({
+        "template": {}, "model": {"provider": "p", "name": "m", "version": "1"},
+        "traffic": {"port": 80, "gateway": {"parentRefs": [{"name": "g"}]}},
+        "gates": [{"name": "errors", "errorRate": {"max": "1%"}}],
+    }))
+    .unwrap();
+    let strategy = Arc::new(Strategy::resolve(&spec, "").unwrap());
+    let before = Before { side: Side::count(0, 12_000), seconds: 60.0, phi: 1.0 };
+    let gates = BTreeMap::from([("errors".to_owned(), Ok(before))]);
+    let before = Counts::Baseline { gates, interval: 1.0, pins: BTreeMap::new() };
+    fold(&Evidence::begin(2, strategy, 0.0), &Position { step: None, ..AT }, &before)
+}
+
+fn window(end: f64, canary: u64, stable: u64, inside_step: bool) -> Window {
+    let sides =
+        Sides { canary: Some(Side::count(0, canary)), stable: Some(Side::count(0, stable)), near: [None, None] };
+    Window { end, length: 1.0, gates: BTreeMap::from([("errors".to_owned(), Ok(sides))]), gap: false, inside_step }
+}
+
+fn hung(windows: &[Window]) -> bool {
+    let evidence = fold(&begin(), &AT, &Counts::Windows(windows.to_vec(), Watch::default()));
+    judge(&evidence, windows.last().unwrap().end).hung
+}
+
+#[test]
+fn the_window_in_which_the_weight_changed_is_no_sign_of_a_canary_that_hangs() {
+    // Three quarters of stable's 192 would be 64 for the canary, but the gateway gave it 5 % until now.
+    assert!(!hung(&[window(101.0, 7, 192, false)]));
+    assert!(!hung(&[window(101.0, 7, 192, false), window(102.0, 50, 150, true)]));
+}
+
+#[test]
+fn a_canary_that_gives_nothing_back_hangs() {
+    assert!(hung(&[window(101.0, 7, 192, false), window(102.0, 0, 150, true), window(103.0, 0, 150, true)]));
+}
