@@ -400,7 +400,10 @@ impl Route {
     /// The canary's share by the weights that stand; none where they make no sense.
     pub fn weight(&self) -> Option<Weight> {
         match (self.backends.as_slice(), &self.register.canary) {
-            ([only], None) => (only.revision.as_ref() == Some(&self.register.stable)).then_some(Weight::ZERO),
+            // A weight of 0 serves nobody; a missing one reads as 1.
+            ([only], None) => (only.revision.as_ref() == Some(&self.register.stable)
+                && only.weight.is_none_or(|weight| weight > 0))
+            .then_some(Weight::ZERO),
             ([stable, canary], Some(name))
                 if stable.revision.as_ref() == Some(&self.register.stable)
                     && canary.revision.as_ref() == Some(name) =>

@@ -254,7 +254,7 @@ impl Apply<'_> {
         if let (true, Some(canary), Some(evidence)) = (write.checkpoint, &mut write.status.canary, self.evidence)
             && evidence.attempt == canary.attempt
         {
-            canary.evidence = evidence.save().or_else(|| canary.evidence.take());
+            canary.evidence = Some(evidence.checkpoint(canary.evidence.as_deref()));
         }
         write
     }

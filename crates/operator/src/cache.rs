@@ -14,7 +14,7 @@ use microapp_core::build::Kind;
 use serde_json::Value;
 use tokio::time::Instant;
 
-/// How long an object that no watch covers, since it lacks our label, is taken as it was read.
+/// So long an object that no watch covers, since it lacks our label, is taken as it was read.
 pub const STRANGER: Duration = Duration::from_secs(30);
 
 /// Namespace and name.
@@ -78,8 +78,16 @@ impl Cache {
     pub fn get(&self, kind: Kind, key: &Key) -> Option<Arc<Value>> {
         let id = (kind, key.clone());
         let inner = self.read();
-        let stranger = || inner.strangers.get(&id).filter(|(_, at)| at.elapsed() < STRANGER).map(|(object, _)| object);
+        let stranger = || inner.strangers.get(&id).map(|(object, _)| object);
         inner.objects.get(&id).or_else(stranger).cloned()
+    }
+
+    /// Where the object of this name is one that no watch covers: when it must be read again.
+    pub fn stranger(&self, kind: Kind, key: &Key) -> Option<Instant> {
+        let id = (kind, key.clone());
+        let inner = self.read();
+        let (_, at) = inner.strangers.get(&id).filter(|_| !inner.objects.contains_key(&id))?;
+        Some(*at + STRANGER)
     }
 
     /// The objects with the rollout's label.

@@ -5,13 +5,14 @@
 use std::time::Duration;
 
 use microapp_core::{decide, lens};
+use tokio::time::Instant;
 
 use crate::{
     apply::{self, Apply, Outcome},
     clock::until,
     error::PassError,
     member::Member,
-    observe::observe,
+    observe::{look_again, observe},
     report::{Report, report},
 };
 
@@ -59,8 +60,9 @@ pub(crate) async fn pass(member: &mut Member) -> Result<Next, PassError> {
         Outcome::Stale => Next::Contested,
         Outcome::NotYet | Outcome::Nothing => {
             let soon = matches!(outcome, Outcome::NotYet).then_some(apply::NOT_YET);
+            let look = look_again(&fleet, &member.key).map(|at| at.duration_since(Instant::now()));
             let alarm = [plan.wake, due].into_iter().flatten().min().map(|at| until(now, at));
-            Next::Sleep([alarm, soon].into_iter().flatten().min())
+            Next::Sleep([alarm, soon, look].into_iter().flatten().min())
         }
     })
 }

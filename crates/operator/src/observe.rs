@@ -8,6 +8,7 @@ use microapp_core::{
     lens::{self, Objects, Prompts},
 };
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::{
     cache::{Key, meta},
@@ -20,6 +21,14 @@ use crate::{
 pub(crate) async fn observe(fleet: &Fleet, key: &Key, memory: &mut Memory) -> Result<Option<Objects>, CallError> {
     let cache = &fleet.cache;
     let Some(rollout) = cache.get(Kind::Rollout, key) else { return Ok(None) };
+    for (kind, name) in unwatched(key) {
+        if cache.stranger(kind, &name).is_some_and(|until| until <= Instant::now()) {
+            match fleet.context().cluster.get(kind, &name.namespace, &name.name).await? {
+                Some(object) => cache.put(kind, &object),
+                None => cache.forget(kind, &name),
+            }
+        }
+    }
     let others = cache
         .all(Kind::Rollout, Some(&key.namespace))
         .into_iter()
@@ -37,6 +46,19 @@ pub(crate) async fn observe(fleet: &Fleet, key: &Key, memory: &mut Memory) -> Re
         apex: cache.get(Kind::Service, &Key::new(&key.namespace, &names::apex(&key.name))),
         rollout,
     }))
+}
+
+/// The names that somebody else may have taken before us: no watch sees such an object.
+fn unwatched(key: &Key) -> [(Kind, Key); 2] {
+    [
+        (Kind::Route, Key::new(&key.namespace, &names::route(&key.name))),
+        (Kind::Service, Key::new(&key.namespace, &names::apex(&key.name))),
+    ]
+}
+
+/// When one of them must be read again.
+pub(crate) fn look_again(fleet: &Fleet, key: &Key) -> Option<Instant> {
+    unwatched(key).iter().filter_map(|(kind, name)| fleet.cache.stranger(*kind, name)).min()
 }
 
 /// The content of the ConfigMap that the spec names, read once per version of it.

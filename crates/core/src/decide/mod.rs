@@ -29,7 +29,7 @@ use crate::{
     evidence::Judgement,
     plan::{Plan, Write},
     status,
-    world::{RouteFact, World},
+    world::{Desired, RouteFact, World},
 };
 
 /// Where a rollout stands. Rejected, aborted, superseded and set back are causes, not states.
@@ -105,7 +105,16 @@ pub fn decide(world: &World, now: Timestamp, evidence: &Judgement) -> Plan {
             urgent::step(&scene).unwrap_or_else(|| act::step(&scene))
         }
     };
-    copies(world, now, evidence, plan)
+    copies(world, now, evidence, patience(world, now, plan))
+}
+
+/// A spec that cannot be used may be one of a sync in pieces; when it is not, status says so by then.
+fn patience(world: &World, now: Timestamp, plan: Plan) -> Plan {
+    let until = scene::after(world.desired_since, ROUTE_DEADLINE);
+    match world.desired {
+        Desired::Unusable { .. } if now < until => plan.wake_at(until),
+        Desired::Unusable { .. } | Desired::Usable(_) => plan,
+    }
 }
 
 /// The status is a copy that follows each transition: after what is urgent, before what is slow.
