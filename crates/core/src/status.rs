@@ -56,9 +56,12 @@ fn refresh(world: &World, now: Timestamp, evidence: &Judgement) -> Refresh {
     }
     let unsaved = copy.evidence.is_none() && evidence.preflight == Preflight::Passed;
     let since = register.since.unwrap_or(now);
-    let due = (evidence.attempt == register.attempt && evidence.windows > 0)
-        && last_checkpoint(since, now)
-            .is_some_and(|point| copy.evidence.as_deref().and_then(saved_at).is_none_or(|saved| saved < point));
+    // Evidence that ends before the checkpoint's time would leave it as due as it was, and be written for ever.
+    let due = evidence.attempt == register.attempt
+        && last_checkpoint(since, now).is_some_and(|point| {
+            evidence.last.is_some_and(|last| last >= point)
+                && copy.evidence.as_deref().and_then(saved_at).is_none_or(|saved| saved < point)
+        });
     if unsaved || (due && register.step.is_some()) { Refresh::Checkpoint } else { Refresh::Keep }
 }
 

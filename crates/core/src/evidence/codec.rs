@@ -60,6 +60,16 @@ impl Evidence {
         (text.len() <= LIMIT).then_some(text)
     }
 
+    /// What status keeps: the checkpoint, or what stands there under the new time where this one would be too large.
+    /// Otherwise it would stay due and be written again and again; a restart folds from the older watermarks.
+    #[must_use]
+    pub fn checkpoint(&self, before: Option<&str>) -> String {
+        self.save().unwrap_or_else(|| {
+            let bytes = before.and_then(|text| text.rsplit_once('.')).map_or("", |(_, bytes)| bytes);
+            format!("{VERSION}.{:.3}.{bytes}", self.last.unwrap_or(self.since))
+        })
+    }
+
     /// Reads a checkpoint that belongs to this plan; `None` for anything else.
     pub fn load(text: &str, strategy: Arc<Strategy>) -> Option<Self> {
         let (_, bytes) = text.strip_prefix(VERSION)?.strip_prefix('.')?.rsplit_once('.')?;

@@ -41,6 +41,9 @@ pub struct Judgement {
     /// How many windows were folded: a checkpoint without new ones would say nothing.
     #[serde(skip_serializing_if = "is_none_yet")]
     pub windows: u64,
+    /// The end of the last one, seconds since the epoch: a checkpoint is due once a window ends after its time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<f64>,
     /// When the next scrape should be there, seconds since the epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<f64>,
@@ -61,6 +64,7 @@ impl Default for Judgement {
             hung: false,
             stepped_back: None,
             windows: 0,
+            last: None,
             next: None,
             silence: None,
         }
@@ -184,6 +188,7 @@ pub fn judge(evidence: &Evidence, now: f64) -> Judgement {
         hung: evidence.hung,
         stepped_back: context.stepped_back(),
         windows: evidence.windows,
+        last: evidence.last,
         next: evidence.watch.next,
         silence: evidence.silence,
     }
