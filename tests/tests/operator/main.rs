@@ -1,0 +1,12 @@
+//! The whole operator against an API server, a cluster, users and a Prometheus in this process, on paused time.
+#![allow(clippy::unwrap_used)]
+
+mod back;
+mod byhand;
+mod commands;
+mod forward;
+mod input;
+mod invariants;
+mod pods;
+mod prometheus;
+mod stage;
