@@ -1,0 +1,97 @@
+//! Evidence survives a restart: saved, loaded and continued it is what it would have been.
+#![allow(clippy::unwrap_used)]
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use microapp_api::v1alpha1::MicroAppRolloutSpec;
+use microapp_core::{
+    Evidence, Position, Strategy,
+    counts::{Before, Counts, Side, Sides, Unknown, Watch, Window},
+    evidence::saved_at,
+    fold, judge,
+};
+use microapp_tests::traffic::Rng;
+use serde_json::json;
+
+/// Four gates of every kind, the steps of the preset.
+fn strategy() -> Arc<Strategy> {
+    let spec: MicroAppRolloutSpec = serde_json::from_value(json!({
+        "template": {}, "model": {"provider": "p", "name": "m", "version": "1"},
+        "traffic": {"port": 80, "gateway": {"parentRefs": [{"name": "g"}]}},
+    }))
+    .unwrap();
+    Arc::new(Strategy::resolve(&spec, "").unwrap())
+}
+
+fn begin() -> Evidence {
+    let before = |side| Ok(Before { side, seconds: 3600.0, phi: 1.0 });
+    let gates = BTreeMap::from([
+        ("errors".to_owned(), before(Side::count(900, 180_000))),
+        ("latency".to_owned(), before(Side::Count { above: 5000, below: 5400, total: 180_000 })),
+        ("cost".to_owned(), before(Side::Mean { n: 180_000, sum: 9_000_000_000 })),
+        ("grounded".to_owned(), before(Side::Late { bad: 3000, good: 140_000, void: 50, started: 144_000 })),
+    ]);
+    let evidence = Evidence::begin(3, strategy(), 0.0);
+    fold(&evidence, &at(None, 0.0), &Counts::Baseline { gates, interval: 5.0, pins: BTreeMap::new() })
+}
+
+fn at(step: Option<usize>, since: f64) -> Position {
+    Position { attempt: 3, step, since, paused: false }
+}
+
+fn window(rng: &mut Rng, end: f64, weight: f64) -> Counts {
+    let mut side = |share: f64| {
+        let n = rng.poisson(250.0 * share);
+        let counts = Side::count(rng.binomial(n, 0.005), n);
+        let slow = rng.binomial(n, 0.02);
+        let latency = Side::Count { above: slow, below: slow + rng.binomial(n, 0.001), total: n };
+        let cost = Side::Mean { n, sum: i128::from(n) * 50_000 + i128::from(rng.binomial(n, 0.3)) * 10_000 };
+        let judged = Side::Late { bad: rng.binomial(n, 0.02), good: n / 2, void: rng.binomial(n, 0.01), started: n };
+        [counts, latency, cost, judged]
+    };
+    let (canary, stable) = (side(weight), side(1.0 - weight));
+    let names = ["errors", "latency", "cost", "grounded"];
+    let mut gates: BTreeMap<_, _> = (0..4)
+        .map(|i| (names[i].to_owned(), Ok(Sides { canary: Some(canary[i]), stable: Some(stable[i]), near: [None, None] })))
+        .collect();
+    if rng.unit() < 0.1 {
+        gates.insert("latency".to_owned(), Err(Unknown::Partial));
+    }
+    let window = Window { end, length: 5.0, gates, gap: rng.unit() < 0.05, inside_step: true };
+    let watermarks = (0..10).map(|pod| (format!("10.244.0.{pod}:8080|kyc-helper-x7f4bd62hz-7854f9695c-{pod}"), 1_772_361_999_000)).collect();
+    Counts::Windows(vec![window], Watch { watermarks, canary_seen: true, newest: Some(end), ..Watch::default() })
+}
+
+#[test]
+fn saved_loaded_and_continued_it_is_what_it_would_have_been() {
+    let mut rng = Rng::new(7);
+    let (mut whole, mut restarted) = (begin(), begin());
+    let mut largest = 0;
+    // 1 %, 5 %, 25 %, the bake, and back from it: every kind of state is in some checkpoint.
+    let steps = [(Some(0), 0.01), (Some(1), 0.05), (Some(2), 0.25), (Some(3), 1.0), (Some(2), 0.25)];
+    for (index, (step, weight)) in steps.into_iter().enumerate() {
+        for k in 1..=30 {
+            let since = index as f64 * 150.0 + 0.001;
+            let end = since + f64::from(k) * 5.0;
+            let counts = window(&mut rng, end, weight);
+            whole = fold(&whole, &at(step, since), &counts);
+            let saved = restarted.save().unwrap();
+            largest = largest.max(saved.len());
+            restarted = Evidence::load(&saved, restarted.strategy.clone()).unwrap();
+            restarted = fold(&restarted, &at(step, since), &counts);
+            assert_eq!(judge(&whole, end), judge(&restarted, end), "step {step:?}, window {k}");
+        }
+    }
+    assert_eq!(whole, restarted);
+    assert!(largest > 2000 && largest <= 8192, "{largest} bytes");
+    assert_eq!(saved_at(&whole.save().unwrap()), whole.last.map(|last| (last * 1000.0).round() / 1000.0));
+}
+
+#[test]
+fn what_is_no_checkpoint_of_this_plan_is_nothing() {
+    let saved = begin().save().unwrap();
+    assert!(Evidence::load(&saved, strategy()).is_some());
+    for text in ["", "e1", "e1.0.", "e2.0.AAAA", &saved[..saved.len() - 40], &saved.replace("e1", "e0")] {
+        assert_eq!(Evidence::load(text, strategy()), None, "{text}");
+    }
+}
