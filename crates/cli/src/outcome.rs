@@ -94,8 +94,12 @@ impl Outcome {
     /// The revision that the spec asks for: the conditions speak of it.
     fn wanted(view: &View, revision: Option<&str>) -> Self {
         if let Some(reason) = view.reason(ConditionType::Stalled) {
-            let cause = revision.filter(|_| reason == Reason::RolledBack).and_then(|revision| cause(view, revision));
-            return match (reason, cause) {
+            // The reason of a rollback is its cause; one that is none says what else is in the way.
+            let named: Option<Cause> = reason.as_str().parse().ok();
+            let found = || revision.filter(|_| reason == Reason::RolledBack).and_then(|revision| cause(view, revision));
+            return match (reason, named.or_else(found)) {
+                // Undecided is a cause too, where the plan says so; held at a weight it is none.
+                (Reason::Inconclusive, _) if view.running().is_some() => Self::Stalled,
                 (_, Some(cause)) => Self::of(cause),
                 (Reason::RolledBack, None) => Self::RolledBack,
                 (_, None) => Self::Stalled,

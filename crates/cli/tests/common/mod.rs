@@ -125,7 +125,7 @@ pub fn rolled_back(cause: &str) -> (Value, Value) {
     let message = format!("{CANARY} was rejected ({cause}); stable is {STABLE}");
     status["conditions"] = json!([
         condition("Ready", "False", "RolledBack", &message),
-        condition("Stalled", "True", "RolledBack", &message),
+        condition("Stalled", "True", cause, &message),
     ]);
     status["canary"] = Value::Null;
     status["rejected"].as_array_mut().unwrap().push(json!({"revision": CANARY, "attempt": 3, "cause": cause}));
