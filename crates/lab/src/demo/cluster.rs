@@ -68,6 +68,12 @@ impl Cluster {
         let mut helm = self.command("helm");
         helm.args(["upgrade", "--install", "microapp-rollouts", chart]);
         helm.args(["--namespace", "microapp-system", "--create-namespace", "--wait", "--timeout", "3m"]);
+        if self.lab.is_some() {
+            // Somebody may have applied the definition by hand before.
+            helm.arg("--take-ownership");
+        }
+        // Rollouts of others on the same cluster are none of the demo's business.
+        helm.args(["--set", &format!("watchNamespaces={{{NAMESPACE}}}")]);
         helm.args(["--set", &format!("prometheus.url={}", self.prometheus)]);
         helm.args(["--set", &format!("image.repository={repository}"), "--set", &place]);
         command::run(&mut helm).map(drop)

@@ -45,6 +45,8 @@ pub(crate) struct Good {
     revision: String,
     responses: usize,
     bad_responses: usize,
+    /// Percent.
+    max_weight: f64,
 }
 
 // The names are the report's.
@@ -76,6 +78,7 @@ impl Good {
             revision: outcome.revision.clone(),
             responses: of.len(),
             bad_responses: of.iter().filter(|r| r.is_bad()).count(),
+            max_weight: outcome.max_weight,
         }
     }
 
@@ -162,14 +165,14 @@ impl Report {
         println!("\nWhat users got, by the load generator's log:\n");
         println!(
             "{:<14} {:<9} {:<9} {:>9} {:>8} {:>6} {:>7}",
-            "REVISION", "OUTCOME", "BY", "EXPOSED", "ANSWERS", "BAD", "MAX"
+            "REVISION", "OUTCOME", "BY", "TIME", "ANSWERS", "BAD", "MAX"
         );
         if let Some(good) = &self.good {
             let outcome = if good.promoted { "promoted" } else { "REVERTED" };
             let Good { seconds, responses, bad_responses, .. } = good;
             println!(
                 "{:<14} {outcome:<9} {:<9} {seconds:>7.1} s {responses:>8} {bad_responses:>6} {:>5} %",
-                "good", "-", 100
+                "good", "-", good.max_weight
             );
         }
         for bad in &self.bad {

@@ -106,7 +106,9 @@ impl Stage {
             }
         }
         let (_, reason, message) = view.condition("Ready").unwrap_or_default();
-        let said = if message.is_empty() { String::new() } else { format!("{reason}: {message}") };
+        // The gates' own lines say it with numbers.
+        let idle = message.is_empty() || message.contains("is undecided");
+        let said = if idle { String::new() } else { format!("{reason}: {message}") };
         if said != self.said && !said.is_empty() {
             self.voice.say(&said);
         }

@@ -94,15 +94,34 @@ impl View {
         self.rollout["status"]["stable"]["revision"].as_str()
     }
 
-    /// One line per gate, as of the last transition or checkpoint.
-    pub fn gates(&self) -> Vec<String> {
+    /// One line per gate that has something to say, as of the last transition or checkpoint.
+    pub(crate) fn gates(&self) -> Vec<String> {
         let gates = self.rollout["status"]["gates"].as_array();
-        let line = |gate: &Value| {
-            let text = |key: &str| gate[key].as_str().unwrap_or("-").to_owned();
-            let counts = format!("canary {} stable {}", text("canary"), text("stable"));
-            format!("{:<9} {:<8} {counts}: {}", text("name"), text("verdict"), text("message"))
-        };
-        gates.into_iter().flatten().map(line).collect()
+        gates.into_iter().flatten().filter_map(gate).collect()
+    }
+}
+
+fn gate(gate: &Value) -> Option<String> {
+    let text = |key: &str| gate[key].as_str().unwrap_or_default();
+    let (name, verdict, message) = (text("name"), text("verdict"), text("message"));
+    // Right after a raise there is no evidence yet.
+    if message.contains("against it none") && message.contains("for it none") {
+        return None;
+    }
+    let message = message.split_once("needed; ").map_or(message, |(_, evidence)| evidence);
+    let side = |key: &str| counts(name, text(key));
+    Some(format!("{name:<8} {verdict:<7} canary {}; stable {}; {message}", side("canary"), side("stable")))
+}
+
+/// Counts as people write them: bad and all, cost and requests, or bad, good, void and started verdicts.
+fn counts(gate: &str, text: &str) -> String {
+    let numbers: Vec<f64> = text.split('/').filter_map(|number| number.parse().ok()).collect();
+    match numbers.as_slice() {
+        // Pico-USD.
+        [sum, n] if gate == "cost" && *n > 0.0 => format!("{:.6} USD in each of {n}", sum / n / 1e12),
+        [bad, all] => format!("{bad} bad of {all}"),
+        [bad, good, _, _] => format!("{bad} bad of {}", bad + good),
+        _ => "no data".to_owned(),
     }
 }
 
@@ -143,5 +162,26 @@ mod tests {
     fn what_is_not_there_yet_reads_as_nothing() {
         let view = View::default();
         assert_eq!((view.stable(), view.desired(), view.weight(), view.gates().len()), (None, None, 0.0, 0));
+    }
+
+    #[test]
+    fn gates_are_told_in_words_once_there_is_evidence() {
+        let mut view = View::default();
+        let undecided = |evidence: &str| format!("is undecided: more requests are needed; evidence {evidence}");
+        view.take(json!({"status": {"gates": [
+            {"name": "errors", "verdict": "Unknown", "canary": "0/31", "stable": "2/4769",
+                "message": undecided("against it none, for it 9 to 1 (passes at 20)")},
+            {"name": "latency", "verdict": "Unknown", "canary": "0/0", "stable": "0/0",
+                "message": undecided("against it none, for it none (passes at 20)")},
+            {"name": "cost", "verdict": "Pass", "canary": "924200000/31", "stable": "142320100000/4769",
+                "message": "good enough"},
+            {"name": "grounded", "verdict": "Fail", "canary": "9/22/0/31", "stable": "0/9/0/9", "message": "worse"},
+        ]}}));
+        let expected = [
+            "errors   Unknown canary 0 bad of 31; stable 2 bad of 4769; evidence against it none, for it 9 to 1 (passes at 20)",
+            "cost     Pass    canary 0.000030 USD in each of 31; stable 0.000030 USD in each of 4769; good enough",
+            "grounded Fail    canary 9 bad of 31; stable 0 bad of 9; worse",
+        ];
+        assert_eq!(view.gates(), expected);
     }
 }

@@ -60,7 +60,12 @@ fn follow(cluster: &Cluster, kind: &str, sender: &Sender<Value>, over: &AtomicBo
         let started = kubectl.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         if let Ok(mut child) = started {
             let output = child.stdout.take();
-            children.lock().unwrap_or_else(PoisonError::into_inner).push(child);
+            let mut children = children.lock().unwrap_or_else(PoisonError::into_inner);
+            if over.load(Ordering::SeqCst) {
+                let _ = child.kill();
+            }
+            children.push(child);
+            drop(children);
             let events = output
                 .into_iter()
                 .flat_map(|output| serde_json::Deserializer::from_reader(BufReader::new(output)).into_iter::<Value>());
