@@ -13,6 +13,7 @@ LAB=${LAB:-target/release/lab}
 TRIPLE=x86_64-unknown-linux-gnu
 OUT=target/e2e
 SYSTEM=microapp-system
+export E2E_OPERATOR=$SYSTEM/microapp-rollouts
 # The tests wait far more than they compute: users for two minutes first, and then for each other where one takes a part
 # of the lab away.
 THREADS=${E2E_THREADS:-12}

@@ -7,9 +7,6 @@ use serde_json::Value;
 
 use crate::{Cluster, HOW, until};
 
-/// Where `deploy/e2e.sh` installs the operator.
-const OPERATOR: &str = "/api/v1/namespaces/microapp-system/pods?labelSelector=app.kubernetes.io/component=operator";
-
 /// A part that is away until this is ended or dropped.
 #[derive(Debug)]
 pub struct Fault {
@@ -54,6 +51,17 @@ impl Drop for Fault {
     }
 }
 
+/// The namespace in which `deploy/e2e.sh` installed the operator, and the name of its Deployment and service account.
+pub fn operator() -> (String, String) {
+    let place = std::env::var("E2E_OPERATOR").expect(HOW);
+    let (namespace, name) = place.split_once('/').expect("E2E_OPERATOR is NAMESPACE/NAME");
+    (namespace.to_owned(), name.to_owned())
+}
+
+fn pods() -> String {
+    format!("/api/v1/namespaces/{}/pods", operator().0)
+}
+
 /// The names of the operator's pods that are ready.
 pub fn operator_pods(cluster: &Cluster) -> Vec<String> {
     let is_ready = |pod: &Value| {
@@ -61,7 +69,7 @@ pub fn operator_pods(cluster: &Cluster) -> Vec<String> {
         pod["metadata"]["deletionTimestamp"].is_null()
             && conditions.into_iter().flatten().any(|c| c["type"] == "Ready" && c["status"] == "True")
     };
-    let pods = cluster.list(OPERATOR);
+    let pods = cluster.list(&format!("{}?labelSelector=app.kubernetes.io/component=operator", pods()));
     pods.iter()
         .filter(|pod| is_ready(pod))
         .filter_map(|pod| pod["metadata"]["name"].as_str().map(str::to_owned))
@@ -74,7 +82,7 @@ impl Cluster {
         let old = operator_pods(self);
         assert!(!old.is_empty(), "no operator is ready");
         for pod in &old {
-            self.delete(&format!("/api/v1/namespaces/microapp-system/pods/{pod}?gracePeriodSeconds=0"));
+            self.delete(&format!("{}/{pod}?gracePeriodSeconds=0", pods()));
         }
         until(Duration::from_secs(60), "another operator", || {
             operator_pods(self).iter().any(|pod| !old.contains(pod)).then_some(())

@@ -12,7 +12,7 @@ mod until;
 
 pub use app::{App, kubectl, program};
 pub use cluster::Cluster;
-pub use faults::{Fault, operator_pods};
+pub use faults::{Fault, operator, operator_pods};
 pub use history::{History, Seen};
 pub use turn::{alone, beside_others};
 pub use until::{always, until};

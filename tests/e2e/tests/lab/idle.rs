@@ -4,24 +4,25 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::time::Duration;
 
-use microapp_e2e::{App, Cluster, alone, always};
+use microapp_e2e::{App, Cluster, alone, always, operator};
 use microapp_lab::Lab;
 use serde_json::Value;
 
-const OPERATOR: &str = "system:serviceaccount:microapp-system:microapp-rollouts";
 /// How long it must be quiet.
 const SPAN: Duration = Duration::from_secs(60);
 
 /// The API server's audit log from some moment on.
 struct Audit {
     log: BufReader<File>,
+    user: String,
 }
 
 impl Audit {
     fn from_now() -> Self {
         let mut log = File::open(Lab::attach().unwrap().audit_log()).unwrap();
         log.seek(SeekFrom::End(0)).unwrap();
-        Self { log: BufReader::new(log) }
+        let (namespace, name) = operator();
+        Self { log: BufReader::new(log), user: format!("system:serviceaccount:{namespace}:{name}") }
     }
 
     /// What the operator asked since the last look, watches and the lease apart; other tests' namespaces do not count.
@@ -41,7 +42,7 @@ impl Audit {
             let Ok(event) = serde_json::from_str::<Value>(&line) else { continue };
             let of = |key: &str| event["objectRef"][key].as_str().unwrap_or_default();
             let elsewhere = of("namespace").starts_with("e2e-") && of("namespace") != namespace;
-            if event["user"]["username"] == OPERATOR
+            if event["user"]["username"] == self.user.as_str()
                 && event["verb"] != "watch"
                 && of("resource") != "leases"
                 && !elsewhere
