@@ -48,6 +48,10 @@ impl Evidence {
         if bake == Bake::StepBack && self.is_over() {
             self.backs = self.backs.saturating_add(1);
         }
+        if self.step.is_none() && at.step.is_some() {
+            // Only a person raises a canary that hung.
+            self.hung = false;
+        }
         self.step = at.step;
         self.since = at.since;
         self.paused = 0.0;

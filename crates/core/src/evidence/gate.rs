@@ -122,7 +122,7 @@ impl GateEvidence {
         }
         self.unknown = None;
         self.fresh = Some(frame.end);
-        self.seen.add(canary, stable);
+        self.seen.add(canary, stable, frame.gap);
         if self.step(frame, canary, stable, near).is_none() {
             self.unknown = Some(Unknown::Ambiguous);
             return;
@@ -216,8 +216,10 @@ impl Late {
 }
 
 impl Seen {
-    fn add(&mut self, canary: Side, stable: Side) {
-        for totals in [&mut self.attempt, &mut self.step] {
+    /// A gap spans two weights or lost samples: it belongs to the attempt and to no step.
+    fn add(&mut self, canary: Side, stable: Side, gap: bool) {
+        let step = (!gap).then_some(&mut self.step);
+        for totals in [Some(&mut self.attempt), step].into_iter().flatten() {
             for (total, side) in totals.iter_mut().zip([canary, stable]) {
                 *total = Some(total.map_or(side, |total| sum(total, side)));
             }
