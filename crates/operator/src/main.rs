@@ -1,6 +1,6 @@
 //! Parses, wires, and waits for the signal to stop.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
@@ -90,6 +90,9 @@ async fn main() -> anyhow::Result<()> {
     let mut config = Config::infer().await.context("no kubeconfig and not in a cluster")?;
     // Nothing is repeated behind our back.
     config.default_retry = false;
+    // A watch ends after 30 s: a connection that says nothing for longer is dead, also where it hangs before its start.
+    config.connect_timeout = Some(Duration::from_secs(5));
+    config.read_timeout = Some(Duration::from_secs(40));
     config.headers.push((
         "user-agent".parse().context("header name")?,
         concat!("microapp-operator/", env!("CARGO_PKG_VERSION")).parse().context("header")?,

@@ -20,7 +20,12 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use tokio::time::Instant;
+
 use crate::cache::Key;
+
+/// A dead watch fails at least this often; where it has not, it lives, though it may bring nothing.
+const QUIET: Duration = Duration::from_secs(60);
 
 type Labels = Vec<(&'static str, String)>;
 type Ratio = Gauge<f64, std::sync::atomic::AtomicU64>;
@@ -35,6 +40,7 @@ pub struct Metrics {
     rollouts: Family<Labels, Counter>,
     errors: Family<Labels, Counter>,
     watch_errors: Family<Labels, Counter>,
+    staleness: Family<Labels, Ratio>,
     writes: Family<Labels, Counter>,
     detect: Histogram,
     rollback: Histogram,
@@ -42,6 +48,8 @@ pub struct Metrics {
     query: Family<Labels, Histogram>,
     /// The gauges that a rollout has, so that they can go with it.
     shown: Mutex<HashMap<Key, Shown>>,
+    /// Per kind: the first and the last failure of its watch in a row.
+    failing: Mutex<HashMap<Kind, (Instant, Instant)>>,
 }
 
 #[derive(Debug, Default)]
@@ -80,12 +88,14 @@ impl Metrics {
             rollouts: Family::default(),
             errors: Family::default(),
             watch_errors: Family::default(),
+            staleness: Family::default(),
             writes: Family::default(),
             detect: seconds(),
             rollback: seconds(),
             reconcile: seconds(),
             query: Family::new_with_constructor(seconds),
             shown: Mutex::default(),
+            failing: Mutex::default(),
         };
         let r = &mut all.registry;
         r.register("rollout_condition", "1 where the condition is true", all.conditions.clone());
@@ -95,6 +105,7 @@ impl Metrics {
         r.register("rollouts", "Attempts that ended, by result and reason", all.rollouts.clone());
         r.register("reconcile_errors", "Calls and passes that failed, by category", all.errors.clone());
         r.register("watch_errors", "Watches that had to be started again, by kind", all.watch_errors.clone());
+        r.register("watch_staleness_seconds", "How long the watch of a kind has been failing", all.staleness.clone());
         r.register("writes", "Mutating requests that succeeded, by what they were", all.writes.clone());
         r.register("detect_seconds", "From the newest sample to the route lowered", all.detect.clone());
         r.register("rollback_seconds", "From the decision to lower to the route lowered", all.rollback.clone());
@@ -105,6 +116,13 @@ impl Metrics {
 
     /// In the text format.
     pub fn encode(&self) -> String {
+        for kind in Kind::ALL {
+            let since = self.failing.lock().unwrap_or_else(PoisonError::into_inner).get(&kind).copied();
+            let since = since
+                .filter(|(_, last)| last.elapsed() <= QUIET)
+                .map_or(0.0, |(first, _)| first.elapsed().as_secs_f64());
+            self.staleness.get_or_create(&vec![("kind", kind.as_str().to_owned())]).set(since);
+        }
         let mut text = String::new();
         // Writing into a string does not fail.
         let _ = encode(&mut text, &self.registry);
@@ -117,6 +135,18 @@ impl Metrics {
 
     pub(crate) fn watch_error(&self, kind: Kind) {
         self.watch_errors.get_or_create(&vec![("kind", kind.as_str().to_owned())]).inc();
+        let now = Instant::now();
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (first, last) = failing.entry(kind).or_insert((now, now));
+        if last.elapsed() > QUIET {
+            *first = now;
+        }
+        *last = now;
+    }
+
+    /// Its watch brought something: it is alive.
+    pub(crate) fn watch_alive(&self, kind: Kind) {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner).remove(&kind);
     }
 
     pub(crate) fn wrote(&self, write: &'static str) {

@@ -80,6 +80,7 @@ async fn follow(
             Some(Ok(said)) => {
                 if !matches!(said, Said::Init) {
                     patience = PATIENCE[0];
+                    fleet.context().metrics.watch_alive(kind);
                 }
                 fleet.hear(kind, scope, &said);
             }

@@ -22,7 +22,7 @@ async fn promoted() -> (ApiServer, Controllers, Operator) {
 /// What operators wrote.
 fn decisions(server: &ApiServer) -> Vec<String> {
     let ours = server.requests().into_iter().filter(|r| r.is_decision() && matches!(r.agent.as_str(), "one" | "two"));
-    ours.map(|request| request.summary()).collect()
+    ours.map(|request| microapp_testkit::Request::summary(&request)).collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -49,7 +49,7 @@ async fn at_rest_nothing_is_asked_but_watches_and_the_lease() {
     let asked: Vec<_> = server.requests()[before..]
         .iter()
         .filter(|request| request.agent == "one" && request.verb != "watch" && !request.is_event_or_lease())
-        .map(|request| request.summary())
+        .map(microapp_testkit::Request::summary)
         .collect();
     assert_eq!(asked, Vec::<String>::new());
 }

@@ -92,9 +92,8 @@ pub fn condition(server: &ApiServer, kind: &str) -> Option<(String, String)> {
 pub async fn until(server: &ApiServer, kind: &str, status: &str, reason: &str) {
     let wanted = Some((status.to_owned(), reason.to_owned()));
     let waiting = server.until(|server| condition(server, kind) == wanted);
-    if tokio::time::timeout(Duration::from_secs(3600), waiting).await.is_err() {
-        panic!("{kind} never was {status}/{reason}: {:#?}", server.get("microapprollouts", "shop", "invoice"));
-    }
+    let came = tokio::time::timeout(Duration::from_secs(3600), waiting).await.is_ok();
+    assert!(came, "{kind} never was {status}/{reason}: {:#?}", server.get("microapprollouts", "shop", "invoice"));
 }
 
 /// Weights of the route, in the order of its backends.
