@@ -82,9 +82,15 @@ impl Operator {
     }
 
     /// As SIGTERM does it. Of a process that the server has declared dead: its remains go, nothing gets through.
-    pub async fn end(self) {
+    pub async fn end(mut self) {
         self.stop.cancel();
-        self.task.await.unwrap();
+        (&mut self.task).await.unwrap();
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        self.stop.cancel();
     }
 }
 

@@ -1,0 +1,205 @@
+//! Crash anywhere: for every write of a scenario, the operator dies before and after its commit, another one starts,
+//! and the end is that of the quiet run, after which nothing is written.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use microapp_testkit::{Match, Profile, Traffic, build};
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::{
+    invariants,
+    stage::{NAME, NS, Operator, Stage, image},
+};
+
+const STEPS: [f64; 3] = [5.0, 25.0, 100.0];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scenario {
+    First,
+    Happy,
+    Breach,
+    Abort,
+}
+
+/// Everything that two ends have in common, without names of pods, times and versions.
+#[derive(Debug, PartialEq)]
+struct End {
+    register: BTreeMap<String, Value>,
+    weights: Vec<i64>,
+    children: BTreeMap<String, Value>,
+    conditions: BTreeMap<String, (String, String)>,
+    status: Value,
+}
+
+impl End {
+    fn of(stage: &Stage) -> Self {
+        let annotations = stage.route()["metadata"]["annotations"].as_object().cloned().unwrap_or_default();
+        let register = annotations
+            .into_iter()
+            .filter(|(key, _)| !key.ends_with("/since"))
+            .map(|(key, value)| {
+                let latch: Option<Value> = value.as_str().and_then(|text| serde_json::from_str(text).ok());
+                let latch = latch
+                    .filter(Value::is_object)
+                    .map(|latch| json!([latch["attempt"], latch["cause"], latch["gate"], latch["token"]]));
+                (key, latch.unwrap_or(value))
+            })
+            .collect();
+        let mut children = BTreeMap::new();
+        for plural in ["deployments", "services", "controllerrevisions", "configmaps"] {
+            for child in stage.server.list(plural, NS) {
+                let name = format!("{plural}/{}", child["metadata"]["name"].as_str().unwrap());
+                let images: Vec<_> = child["spec"]["template"]["spec"]["containers"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(|one| one["image"].clone())
+                    .collect();
+                children.insert(
+                    name,
+                    json!([
+                        child["spec"]["replicas"],
+                        child["spec"]["selector"],
+                        child["revision"],
+                        child["data"]["images"],
+                        images
+                    ]),
+                );
+            }
+        }
+        let rollout = stage.rollout();
+        let conditions = rollout["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let text = |one: &Value, key: &str| one[key].as_str().unwrap().to_owned();
+        let history = rollout["status"]["history"].as_array().cloned().unwrap_or_default();
+        let history: Vec<_> = history
+            .iter()
+            .map(|entry| json!([entry["revision"], entry["attempt"], entry["outcome"], entry["cause"], entry["gate"]]))
+            .collect();
+        let mut rejected = rollout["status"]["rejected"].clone();
+        for one in rejected.as_array_mut().into_iter().flatten() {
+            one["at"].take();
+        }
+        Self {
+            register,
+            weights: stage.weights(),
+            children,
+            conditions: conditions
+                .iter()
+                .map(|one| (text(one, "type"), (text(one, "status"), text(one, "reason"))))
+                .collect(),
+            status: json!([
+                rollout["status"]["stable"]["revision"],
+                rollout["status"]["stable"]["digest"],
+                rollout["status"]["canary"],
+                rejected,
+                history
+            ]),
+        }
+    }
+}
+
+/// Plays a scenario; with `crash` the operator dies at its k-th write, before or after the commit. Answers the settled
+/// end and how many writes the scenario took.
+async fn play(scenario: Scenario, crash: Option<(usize, bool)>) -> (End, usize) {
+    let rollout = build::rollout(NS, NAME, &image(1))
+        .steps(&[(5.into(), "5s"), (25.into(), "5s"), (100.into(), "10s")])
+        .set("/spec/strategy/tolerance", "5%");
+    let mut stage = Stage::empty(Traffic::new(NS, NAME).rps(60.0));
+    if scenario != Scenario::First {
+        stage.put(rollout.clone());
+        stage.until("the first revision is stable", |stage| stage.reads("Ready", "True", "InitialRevision")).await;
+        sleep(Duration::from_secs(60)).await;
+    }
+    let before = stage.writes();
+    let doomed = stage.operators.pop().unwrap();
+    if let Some((k, commits)) = crash {
+        stage.server.crash(Match::decisions().agent(&doomed.identity), k, commits);
+    }
+    let (server, prometheus) = (stage.server.clone(), stage.prometheus.clone());
+    let successor = tokio::spawn(async move {
+        server.wait_crashed().await;
+        doomed.end().await;
+        Operator::start(&server, &prometheus, "successor")
+    });
+    match scenario {
+        Scenario::First => {
+            stage.put(rollout);
+            stage.until("the first revision is stable", |stage| stage.reads("Ready", "True", "InitialRevision")).await;
+        }
+        Scenario::Happy => {
+            stage.upgrade(2);
+            stage.until("the second revision is stable", |stage| stage.reads("Ready", "True", "Promoted")).await;
+        }
+        Scenario::Breach => {
+            stage.profile(2, Profile { error_rate: 1.0, ..Profile::default() });
+            stage.upgrade(2);
+            stage.until("it is reverted", |stage| stage.reads("Stalled", "True", "GateFailed")).await;
+        }
+        Scenario::Abort => {
+            stage.upgrade(2);
+            stage.until("the first step", |stage| stage.weights() == [95, 5]).await;
+            stage.command("abort", "a1");
+            stage.until("it is reverted", |stage| stage.reads("Stalled", "True", "Command")).await;
+        }
+    }
+    // What is not needed any more goes after a settle; a crash there costs a lease more.
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(stage.server.crashed(), crash.is_some(), "{scenario:?} {crash:?}");
+    let end = stage.writes();
+    sleep(Duration::from_secs(300)).await;
+    assert_eq!(stage.writes(), end, "{scenario:?} {crash:?}: written at rest\n{stage:?}");
+    invariants::hold(&stage, &STEPS, false);
+    invariants::status_follows(&stage);
+    successor.abort();
+    (End::of(&stage), end - before)
+}
+
+async fn sweep(scenario: Scenario, commits: bool) {
+    let (quiet, writes) = play(scenario, None).await;
+    assert!(writes >= 8, "{writes} writes");
+    for k in 1..=writes {
+        let (end, _) = play(scenario, Some((k, commits))).await;
+        assert_eq!(end, quiet, "{scenario:?}: dead at write {k} of {writes}, committed: {commits}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_deploy_ends_the_same_when_the_operator_dies_before_any_write() {
+    sweep(Scenario::First, false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_deploy_ends_the_same_when_the_operator_dies_after_any_write() {
+    sweep(Scenario::First, true).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_promotion_ends_the_same_when_the_operator_dies_before_any_write() {
+    sweep(Scenario::Happy, false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_promotion_ends_the_same_when_the_operator_dies_after_any_write() {
+    sweep(Scenario::Happy, true).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_ends_the_same_when_the_operator_dies_before_any_write() {
+    sweep(Scenario::Breach, false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rollback_ends_the_same_when_the_operator_dies_after_any_write() {
+    sweep(Scenario::Breach, true).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abort_ends_the_same_when_the_operator_dies_before_any_write() {
+    sweep(Scenario::Abort, false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abort_ends_the_same_when_the_operator_dies_after_any_write() {
+    sweep(Scenario::Abort, true).await;
+}
