@@ -63,7 +63,10 @@ pub(super) fn step(world: &World, now: Timestamp, wanted: &Wanted) -> Prepared {
         return pin(arm, deployment, now, wanted);
     }
     if arm.record.is_none() {
-        let images = pinned_images(arm, spec);
+        // The record cannot be changed later: it waits for a pod of the pinned template to say what it runs.
+        let Some(images) = pinned_images(arm, spec) else {
+            return waiting(arm, deployment, now, wanted, arm.ready(), *size);
+        };
         return create("record", Create::Record { revision: revision.clone(), attempt: *attempt, images });
     }
     if deployment.size < *size {
@@ -83,19 +86,18 @@ fn approved(arm: &Arm, spec: &Spec) -> BTreeMap<String, String> {
     }
 }
 
-/// What the pinned template runs: the images of a pod of it, by digest.
-fn pinned_images(arm: &Arm, spec: &Spec) -> BTreeMap<String, String> {
-    let digests = arm.pods.iter().find(|pod| pod.pinned && !pod.digests.is_empty()).map(|pod| &pod.digests);
-    spec.images
-        .iter()
-        .map(|(container, image)| {
-            let by_digest = digests.and_then(|digests| digests.get(container)).map(|digest| at(image, digest));
-            (
-                container.clone(),
-                if image.contains("@sha256:") { image.clone() } else { by_digest.unwrap_or_else(|| image.clone()) },
-            )
-        })
-        .collect()
+/// What the pinned template runs: the images of a pod of it, by digest. None before there is one.
+fn pinned_images(arm: &Arm, spec: &Spec) -> Option<BTreeMap<String, String>> {
+    let pinned = || arm.pods.iter().filter(|pod| pod.pinned);
+    let by_digest = |container: &String, image: &String| {
+        if image.contains("@sha256:") {
+            return Some(image.clone());
+        }
+        let digest = pinned().find_map(|pod| pod.digests.get(container)).map(|digest| at(image, digest));
+        // A runtime that reports none is allowed by the spec; a pod that has not started yet may still report one.
+        digest.or_else(|| (spec.allow_tag && pinned().any(|pod| pod.ready)).then(|| image.clone()))
+    };
+    spec.images.iter().map(|(container, image)| Some((container.clone(), by_digest(container, image)?))).collect()
 }
 
 /// `repository@digest`: the repository of the spec, since a node may report another name for the same bytes.
@@ -166,6 +168,10 @@ fn waiting(arm: &Arm, deployment: &Deployment, now: Timestamp, wanted: &Wanted, 
     let deadline = after(deployment.created, READY_DEADLINE);
     let because = match (arm.signal(), waiting) {
         (Some((signal, pod)), _) => format!(": {pod} {signal:?}"),
+        (None, Some(reason)) if pull => {
+            let images: Vec<_> = wanted.spec.images.values().map(String::as_str).collect();
+            format!(": {reason} for {}", images.join(", "))
+        }
         (None, Some(reason)) => format!(": {reason}"),
         (None, None) => String::new(),
     };

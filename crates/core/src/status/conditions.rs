@@ -56,7 +56,9 @@ pub(super) fn project(
 ) -> Vec<Condition> {
     let reason = plan.why.reason.parse().unwrap_or(Reason::Progressing);
     let (reads, ready, reason) = reads(world, now, plan, reason);
-    let message = &plan.why.message;
+    // What turned it back stays the news, whatever is being cleared away.
+    let told = rejected_for(world).filter(|_| reads == Reads::Stalled && ready == Reason::RolledBack);
+    let message = told.as_ref().unwrap_or(&plan.why.message);
     let mut list =
         vec![(ConditionType::Ready, if reads == Reads::Ready { "True" } else { "False" }, ready, message.clone())];
     match reads {
@@ -137,6 +139,16 @@ fn rejection(world: &World) -> Option<Cause> {
     let cause = register.aborted.as_ref().filter(|_| latched).map(|aborted| aborted.cause);
     let cause = cause.filter(|cause| cause.rejects()).or_else(|| register.rejection(wanted));
     cause.filter(|_| *wanted != register.stable)
+}
+
+/// In words, as the register or, once another attempt has the register, the history has it.
+fn rejected_for(world: &World) -> Option<String> {
+    let register = &world.route()?.register;
+    let wanted = &world.spec()?.revision;
+    let latched = register.is_latched() && register.canary.as_ref() == Some(wanted);
+    let aborted = register.aborted.as_ref().filter(|_| latched).and_then(|aborted| aborted.message.clone());
+    let past = || world.status.history.iter().rev().find(|entry| entry.revision == wanted.as_str())?.message.clone();
+    aborted.or_else(past).filter(|message| !message.is_empty())
 }
 
 type Row = (ConditionType, &'static str, Reason, String);
