@@ -35,8 +35,8 @@ pub fn exposure(runs: usize, options: &DemoOptions) -> Result<bool> {
 
 fn measure(runs: usize, cluster: &Arc<Cluster>, images: &setup::Images, voice: Voice) -> Result<bool> {
     let manifest = include_str!("manifests/exposure.yaml");
+    let model = setup::app(cluster, images, voice)?;
     let mut stage = Stage::new(voice, Watch::start(cluster)?);
-    let model = setup::app(cluster, images, &stage)?;
     setup::rollout(cluster, manifest, &images.app[0], &scenes::healthy(&model, "1"))?;
     let stable = first(&mut stage)?;
     stage.load(LoadGenerator::start(cluster.load(RPS))?);

@@ -81,8 +81,8 @@ pub fn run(options: &DemoOptions) -> Result<bool> {
 }
 
 fn play(options: &DemoOptions, cluster: &Arc<Cluster>, images: &Images, voice: Voice) -> Result<bool> {
+    let model = setup::app(cluster, images, voice)?;
     let mut stage = Stage::new(voice, Watch::start(cluster)?);
-    let model = setup::app(cluster, images, &stage)?;
     setup::rollout(cluster, ROLLOUT, &images.app[0], &scenes::healthy(&model, "1"))?;
     let first = first(&mut stage)?;
     stage.load(LoadGenerator::start(cluster.load(options.rps))?);
@@ -147,7 +147,9 @@ fn trial(stage: &mut Stage, begun: f64) -> Outcome {
         }
         outcome.promoted = view.stable() == Some(desired);
         let reported = view.reported_stable() == Some(desired) && view.canary().is_none();
-        let lowered = outcome.aborted.is_some() && view.weight() <= 0.0;
+        // The status follows with the evidence.
+        let told = view.condition("Ready").is_some_and(|(_, reason, _)| reason == "RolledBack");
+        let lowered = outcome.aborted.is_some() && view.weight() <= 0.0 && told;
         (outcome.promoted && reported || lowered).then_some(())
     });
     outcome.problem = ended.err().map(|error| error.to_string());
@@ -156,7 +158,8 @@ fn trial(stage: &mut Stage, begun: f64) -> Outcome {
     match (&outcome.aborted, outcome.promoted, &outcome.problem) {
         (_, true, _) => stage.say(&format!("PROMOTED: {revision} is stable now")),
         (Some(aborted), ..) => {
-            let said = aborted.message.as_deref().unwrap_or(&aborted.cause);
+            let said = aborted.message.as_deref().unwrap_or(&aborted.cause).to_owned();
+            stage.said(&said);
             stage.say(&format!("REVERTED: all traffic is on {stable} again: {said}"));
         }
         (None, _, problem) => stage.say(&format!("STUCK: {}", problem.as_deref().unwrap_or_default())),

@@ -66,7 +66,7 @@ impl Fault {
             Self::Latency => "30 % of its answers take 2 seconds",
             Self::Cost => "its answers are three times as long, so they cost more than twice as much",
             Self::Hallucination => "30 % of its answers have numbers that are not on the invoice",
-            Self::Crash => "its process exits 30 seconds after each start",
+            Self::Crash => "its process exits 20 seconds after each start",
             Self::Prompt => "only the prompt changes, edited in place: \"be creative where the facts are thin\"",
         }
     }
@@ -77,7 +77,7 @@ impl Fault {
             Self::Latency => &[("FAULT_SLOW_RATE", "0.3"), ("FAULT_SLOW_MS", "2000")],
             Self::Cost => &[("FAULT_VERBOSITY", "3")],
             Self::Hallucination => &[("FAULT_HALLUCINATION_RATE", "0.3")],
-            Self::Crash => &[("FAULT_CRASH_AFTER_SECONDS", "30")],
+            Self::Crash => &[("FAULT_CRASH_AFTER_SECONDS", "20")],
             Self::Prompt => &[],
         }
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::cluster::{Cluster, HOST, NAMESPACE, ROLLOUT};
-use super::stage::{Stage, Voice};
+use super::stage::Voice;
 use super::{DemoOptions, Here, programs, scenes};
 use crate::error::{Doing, Error, Result};
 use crate::{ImageSpec, Lab, Options, config};
@@ -94,7 +94,7 @@ fn link(program: &Path, place: &Path) -> Result<()> {
 }
 
 /// The namespace, the stand-in for a model and the prompts; returns the model's address.
-pub(crate) fn app(cluster: &Cluster, images: &Images, stage: &Stage) -> Result<String> {
+pub(crate) fn app(cluster: &Cluster, images: &Images, voice: Voice) -> Result<String> {
     cluster.kubectl(&["delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=120s"])?;
     cluster.kubectl(&["create", "namespace", NAMESPACE])?;
     cluster.apply("app.yaml", &fill(include_str!("manifests/app.yaml"), &[("IMAGE", json!(images.stub))])?)?;
@@ -102,7 +102,7 @@ pub(crate) fn app(cluster: &Cluster, images: &Images, stage: &Stage) -> Result<S
     cluster.get(&["rollout", "status", "deployment/model-stub", "--timeout=120s"])?;
     // An address that works where no cluster DNS runs, too.
     let address = cluster.get(&["get", "service", "model-stub", "--output", "jsonpath={.spec.clusterIP}"])?;
-    stage.say("the stand-in for a language model answers; it is no model and says so in every answer");
+    voice.say("the stand-in for a language model answers; it is no model and says so in every answer");
     Ok(format!("http://{}:8000/v1", address.trim()))
 }
 

@@ -34,6 +34,11 @@ impl Stage {
         self.voice.say(what);
     }
 
+    /// Something that the operator will say, too, and that was said here.
+    pub(crate) fn said(&mut self, what: &str) {
+        what.clone_into(&mut self.said);
+    }
+
     /// The load from now on.
     pub(crate) fn load(&mut self, load: LoadGenerator) {
         self.load = Some(load);
@@ -106,12 +111,12 @@ impl Stage {
             }
         }
         let (_, reason, message) = view.condition("Ready").unwrap_or_default();
-        // The gates' own lines say it with numbers.
-        let idle = message.is_empty() || message.contains("is undecided");
-        let said = if idle { String::new() } else { format!("{reason}: {message}") };
-        if said != self.said && !said.is_empty() {
-            self.voice.say(&said);
+        // The gates' own lines, and the demo's line about the rollback, say it with numbers.
+        let news = !message.is_empty() && !message.contains("is undecided") && reason != "RolledBack";
+        if news && message != self.said {
+            self.voice.say(&format!("{reason}: {message}"));
         }
+        let said = if news { message.to_owned() } else { self.said.clone() };
         (self.weights, self.gates, self.said) = (weights, gates, said);
     }
 
