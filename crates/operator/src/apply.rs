@@ -7,7 +7,7 @@ use microapp_core::{
     Evidence, Write,
     build::{Kind, Request, request},
     lens::Objects,
-    plan::{Lower, RouteWrite, StatusWrite, Transition},
+    plan::{Create, Lower, RouteWrite, StatusWrite, Transition},
     world::World,
 };
 use serde_json::{Value, json};
@@ -43,6 +43,8 @@ pub(crate) enum Outcome {
     Stale,
     /// Not with this lease.
     NotYet,
+    /// The spec makes an object that the API server refuses: the sentence that says so.
+    Refused(String),
 }
 
 /// What a write needs.
@@ -71,7 +73,14 @@ pub(crate) async fn apply(apply: &Apply<'_>, write: &Write) -> Result<Outcome, P
             | Transition::Settings
             | Transition::Command => apply.send(write, CALL).await,
         },
-        Write::Create(_) | Write::Change(_) | Write::Delete(_) => apply.send(write, CALL).await,
+        Write::Create(create) => match apply.send(write, CALL).await {
+            Err(PassError::Call(CallError::Invalid { kind, detail })) if apply.is_wanted(create) => {
+                let message = format!("the spec makes a {kind} that the API server refuses: see {detail}");
+                return Ok(Outcome::Refused(message));
+            }
+            sent => sent,
+        },
+        Write::Change(_) | Write::Delete(_) => apply.send(write, CALL).await,
         Write::Status(status) => apply.send(&Write::Status(Box::new(apply.checkpoint(status))), CALL).await,
     }?;
     Ok(match sent {
@@ -94,6 +103,18 @@ impl Apply<'_> {
 
     fn key(&self, name: &str) -> Key {
         Key::new(self.namespace(), name)
+    }
+
+    /// Is the child one of the revision that the spec names?
+    fn is_wanted(&self, create: &Create) -> bool {
+        let wanted = self.world.spec().map(|spec| &spec.revision);
+        match create {
+            Create::Prompts(revision)
+            | Create::Service(revision)
+            | Create::Deployment { revision, .. }
+            | Create::Record { revision, .. } => wanted == Some(revision),
+            Create::Route { .. } | Create::Apex(_) => false,
+        }
     }
 
     /// The request, when there is room for it.

@@ -97,16 +97,9 @@ impl Cache {
         names.filter_map(|name| inner.objects.get(&(kind, Key::new(&rollout.namespace, name))).cloned()).collect()
     }
 
-    /// All objects of a kind in a namespace, or everywhere.
-    pub fn all(&self, kind: Kind, namespace: Option<&str>) -> Vec<Arc<Value>> {
-        let inner = self.read();
-        let here = |key: &Key| namespace.is_none_or(|namespace| key.namespace == namespace);
-        inner
-            .objects
-            .iter()
-            .filter(|((of, key), _)| *of == kind && here(key))
-            .map(|(_, object)| object.clone())
-            .collect()
+    /// The rollouts of a namespace.
+    pub fn rollouts(&self, namespace: &str) -> Vec<Arc<Value>> {
+        self.children(Kind::Rollout, &Key::new(namespace, ""))
     }
 
     /// What a write or a live read returned, unless something newer is known.
@@ -214,7 +207,7 @@ impl Cache {
 impl Inner {
     fn insert(&mut self, id: (Kind, Key), object: Arc<Value>) {
         self.remove(&id);
-        if let Some(rollout) = rollout_of(&object) {
+        if let Some(rollout) = group_of(id.0, &object) {
             self.index.entry((id.0, rollout)).or_default().insert(id.1.name.clone());
         }
         self.objects.insert(id, object);
@@ -222,7 +215,7 @@ impl Inner {
 
     fn remove(&mut self, id: &(Kind, Key)) -> Option<Arc<Value>> {
         let object = self.objects.remove(id)?;
-        if let Some(rollout) = rollout_of(&object) {
+        if let Some(rollout) = group_of(id.0, &object) {
             let index = (id.0, rollout);
             if let Some(names) = self.index.get_mut(&index) {
                 names.remove(&id.1.name);
@@ -236,6 +229,16 @@ impl Inner {
 
     fn is_gone(&self, id: &(Kind, Key), object: &Value) -> bool {
         self.gone.get(id).is_some_and(|uid| uid == meta(object, "uid"))
+    }
+}
+
+/// What an object is found under: its rollout, and rollouts under their namespace.
+fn group_of(kind: Kind, object: &Value) -> Option<Key> {
+    match kind {
+        Kind::Rollout => Some(Key::new(meta(object, "namespace"), "")),
+        Kind::Route | Kind::Deployment | Kind::Service | Kind::Record | Kind::ConfigMap | Kind::Pod => {
+            rollout_of(object)
+        }
     }
 }
 

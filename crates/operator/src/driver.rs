@@ -34,6 +34,7 @@ pub(crate) async fn pass(member: &mut Member) -> Result<Next, PassError> {
     };
     let now = context.clock.now();
     let mut world = lens::world(&objects, context.prices.digest(), now);
+    world.desired = member.memory.wish(world.desired, now);
     world.desired_since = member.memory.wanted_since(&world.desired, now);
     let term = fleet.leadership.term();
     member.memory.enter(term);
@@ -58,10 +59,15 @@ pub(crate) async fn pass(member: &mut Member) -> Result<Next, PassError> {
     Ok(match outcome {
         Outcome::Written { .. } => Next::Again,
         Outcome::Stale => Next::Contested,
+        Outcome::Refused(message) => {
+            member.memory.refuse(&world, message, now);
+            Next::Again
+        }
         Outcome::NotYet | Outcome::Nothing => {
             let soon = matches!(outcome, Outcome::NotYet).then_some(apply::NOT_YET);
             let look = look_again(&fleet, &member.key).map(|at| at.duration_since(Instant::now()));
-            let alarm = [plan.wake, due].into_iter().flatten().min().map(|at| until(now, at));
+            let retry = member.memory.retry_at().filter(|at| *at > now);
+            let alarm = [plan.wake, due, retry].into_iter().flatten().min().map(|at| until(now, at));
             Next::Sleep([alarm, soon, look].into_iter().flatten().min())
         }
     })

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use microapp_api::conditions::Reason;
 use microapp_core::{
     Evidence, Judgement, Position, Revision,
@@ -17,6 +17,9 @@ use microapp_telemetry::{PodRef, Subject};
 
 use crate::{clock::seconds, poll::Poller};
 
+/// An admission policy may have refused it, and policies change.
+const REFUSED: SignedDuration = SignedDuration::from_mins(10);
+
 /// The memory of one rollout.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
@@ -25,6 +28,8 @@ pub(crate) struct Memory {
     /// Name and version of the prompts' ConfigMap that was read last, and its content.
     pub prompts: Option<((String, String), Prompts)>,
     wanted: Option<(Wish, Timestamp)>,
+    /// A revision of which the API server refused an object, why, and when.
+    refused: Option<(Revision, String, Timestamp)>,
     term: Option<i64>,
 }
 
@@ -60,6 +65,29 @@ impl Memory {
             }
             self.term = term;
         }
+    }
+
+    /// The API server refused what the spec asks for: until it changes, or a while is over, it is a spec that cannot be
+    /// used.
+    pub fn refuse(&mut self, world: &World, message: String, now: Timestamp) {
+        self.refused = world.spec().map(|spec| (spec.revision.clone(), message, now));
+    }
+
+    /// The wish, with what the API server said of it.
+    pub fn wish(&self, desired: Desired, now: Timestamp) -> Desired {
+        match (desired, &self.refused) {
+            (Desired::Usable(spec), Some((revision, message, at)))
+                if spec.revision == *revision && now.duration_since(*at) < REFUSED =>
+            {
+                Desired::Unusable { reason: Reason::InvalidSpec, message: message.clone() }
+            }
+            (desired, _) => desired,
+        }
+    }
+
+    /// When a refused wish is tried again.
+    pub fn retry_at(&self) -> Option<Timestamp> {
+        self.refused.as_ref().and_then(|(_, _, at)| at.checked_add(REFUSED).ok())
     }
 
     /// When this wish was seen first.

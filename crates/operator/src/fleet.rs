@@ -145,7 +145,7 @@ impl Fleet {
 
     /// Those whose spec names this ConfigMap.
     fn wake_readers(&self, config_map: &Key) {
-        for rollout in self.cache.all(Kind::Rollout, Some(&config_map.namespace)) {
+        for rollout in self.cache.rollouts(&config_map.namespace) {
             if lens::prompts_name(&rollout) == Some(&config_map.name) {
                 self.wake(&Key::of(&rollout));
             }

@@ -29,11 +29,7 @@ pub(crate) async fn observe(fleet: &Fleet, key: &Key, memory: &mut Memory) -> Re
             }
         }
     }
-    let others = cache
-        .all(Kind::Rollout, Some(&key.namespace))
-        .into_iter()
-        .filter(|other| meta(other, "name") != key.name)
-        .collect();
+    let others = cache.rollouts(&key.namespace).into_iter().filter(|other| meta(other, "name") != key.name).collect();
     Ok(Some(Objects {
         prompts: prompts(fleet, &rollout, memory).await?,
         others,

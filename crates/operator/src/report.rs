@@ -47,6 +47,7 @@ pub(crate) fn report(fleet: &Fleet, report: &Report) {
             tracing::debug!(namespace, name, attempt, state, write, reason = why.reason, why = why.message, "waits");
         }
         Outcome::Stale => tracing::debug!(namespace, name, attempt, state, write, "stale"),
+        Outcome::Refused(message) => tracing::warn!(namespace, name, attempt, state, write, message, "refused"),
         Outcome::NotYet => tracing::info!(namespace, name, attempt, state, write, "not with this lease"),
         Outcome::Written { took } => {
             let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);

@@ -6,7 +6,7 @@ mod common;
 use std::{sync::Arc, time::Duration};
 
 use common::{Operator, Silent, condition, rollout, until, weights};
-use microapp_testkit::{ApiServer, Controllers};
+use microapp_testkit::{ApiServer, Controllers, Failure};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
@@ -129,4 +129,24 @@ async fn an_object_that_cannot_be_used_hurts_only_itself() {
     });
     timeout(Duration::from_secs(300), stalled).await.unwrap();
     assert_eq!(condition(&server, "Ready").unwrap().0, "True");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_the_api_server_refuses_is_a_spec_that_cannot_be_used() {
+    let server = ApiServer::new();
+    let _controllers = Controllers::start(&server);
+    server.admit("deployments", |object, _| {
+        let bad = object["spec"]["template"]["spec"]["containers"][0]["env"].as_array().unwrap();
+        let bad = bad.iter().any(|variable| variable["value"] == "bad");
+        if bad { Err(Failure::new(422, "spec.template.spec.containers[0].image: Required value")) } else { Ok(()) }
+    });
+    let _operator = Operator::start(&server, "one", Arc::new(Silent));
+    server.put("kubectl", rollout("bad")).unwrap();
+    until(&server, "Stalled", "True", "InvalidSpec").await;
+    let tries = |server: &ApiServer| decisions(server).iter().filter(|what| *what == "create deployments").count();
+    assert_eq!(tries(&server), 1);
+    sleep(Duration::from_secs(1200)).await;
+    assert!(tries(&server) <= 3, "{}", tries(&server));
+    server.put("kubectl", rollout("good")).unwrap();
+    until(&server, "Ready", "True", "InitialRevision").await;
 }
