@@ -1,5 +1,5 @@
 //! Stored objects of one rollout, with values that differ so that a swap shows.
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code, clippy::unwrap_used, clippy::needless_pass_by_value)]
 
 use std::sync::Arc;
 
