@@ -18,6 +18,7 @@ export E2E_OPERATOR=$SYSTEM/microapp-rollouts
 # of the lab away.
 THREADS=${E2E_THREADS:-12}
 export E2E_PROGRAMS=$PWD/target/static/$TRIPLE/release
+export E2E_OUT=$PWD/$OUT
 mkdir -p "$OUT"
 rm -rf "${OUT:?}"/*
 step() { printf '%4d s  %s\n' "$SECONDS" "$*"; }

@@ -21,8 +21,9 @@ fn edit(app: &App, share: i64) {
 fn a_weight_raised_by_hand_is_put_back_and_one_lowered_by_hand_is_a_pause() {
     let mut app = App::new("hands").steps(&[("20", "10m"), ("100", "5s")]);
     app.start();
-    app.users(50.0);
+    app.baseline();
     let turn = beside_others();
+    app.users(25.0);
     app.release(&[("RELEASE", "2")]);
     app.until_weight(60, 20.0);
 

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::time::Duration;
 
-use microapp_e2e::{App, Cluster, alone, always, operator};
+use microapp_e2e::{App, Cluster, alone, always, beside_others, operator};
 use microapp_lab::Lab;
 use serde_json::Value;
 
@@ -57,10 +57,13 @@ impl Audit {
 fn a_promoted_rollout_asks_neither_the_api_server_nor_prometheus() {
     let mut app = App::new("idle");
     let first = app.start();
+    app.baseline();
+    let turn = beside_others();
     app.users(100.0);
-    let turn = alone();
     app.release(&[("RELEASE", "2")]);
     app.until_promoted(240);
+    drop(turn);
+    let turn = alone();
     app.until(60, "the end of the old pods", |_| app.pods(&first).is_empty().then_some(()));
     let mut audit = Audit::from_now();
     let (mut since, mut queries) = (std::time::Instant::now(), Cluster::prometheus_queries());

@@ -7,8 +7,9 @@ use microapp_lab::Part;
 fn a_crash_looping_canary_is_reverted_while_prometheus_is_frozen() {
     let mut app = App::new("pods").steps(&[("20", "10m"), ("100", "5s")]);
     let stable = app.start();
-    app.users(50.0);
+    app.baseline();
     let turn = alone();
+    app.users(50.0);
     app.release(&[("FAULT_CRASH_AFTER_SECONDS", "40")]);
     let bad = app.until_weight(60, 20.0);
     let away = Fault::freeze(Part::Prometheus);

@@ -32,8 +32,9 @@ fn a_good_revision_is_promoted_through_all_steps() {
     assert_eq!(children(&app, "/apis/gateway.networking.k8s.io/v1", "httproutes"), ["helper"]);
     assert!(app.history.all().iter().all(|seen| seen.canary.is_none()), "the first revision is no canary");
 
-    app.users(200.0);
+    app.baseline();
     let turn = beside_others();
+    app.users(200.0);
     app.release(&[("RELEASE", "2")]);
     let canary = app.until_weight(60, 1.0);
     let (code, said) = app.microapp("status", &["--exit-code"]);

@@ -6,8 +6,9 @@ use microapp_e2e::{App, beside_others};
 fn a_prompt_edited_in_place_is_a_new_revision_that_is_promoted() {
     let mut app = App::new("prompts");
     let first = app.start();
-    app.users(200.0);
+    app.baseline();
     let turn = beside_others();
+    app.users(100.0);
     let text = "You answer questions about one invoice. Be brief.\n";
     app.prompt(text);
     let second =

@@ -47,8 +47,9 @@ fn a_pod_that_comes_later_runs_the_same_digest_though_the_tag_moved() {
 fn a_rollback_needs_no_registry() {
     let mut app = App::new("registry").steps(&[("20", "10m"), ("100", "5s")]);
     let stable = app.start();
-    app.users(50.0);
+    app.baseline();
     let turn = alone();
+    app.users(50.0);
     app.release(&[("RELEASE", "2")]);
     let canary = app.until_weight(60, 20.0);
     let away = Fault::kill(Part::Registry);

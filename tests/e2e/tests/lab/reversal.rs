@@ -6,8 +6,9 @@ use microapp_e2e::{App, beside_others};
 fn a_canary_that_fails_requests_is_reverted_and_tried_again_only_by_command() {
     let mut app = App::new("reversal").steps(&[("2", "2s"), ("25", "5s"), ("100", "5s")]);
     let stable = app.start();
-    app.users(100.0);
+    app.baseline();
     let turn = beside_others();
+    app.users(50.0);
     app.release(&[("FAULT_ERROR_RATE", "1"), ("FAULT_SEED", "7")]);
     let aborted = app.until_reverted(180);
     assert_eq!((aborted.cause.as_str(), aborted.gate.as_deref()), ("GateFailed", Some("errors")));
