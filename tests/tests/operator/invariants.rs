@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use microapp_core::register::Register;
+use microapp_core::{Revision, register::Register};
 use microapp_testkit::{Change, Version};
 use serde_json::Value;
 
@@ -85,7 +85,7 @@ pub fn status_follows(stage: &Stage) {
     let register = Register::read(&annotations(&route)).unwrap().unwrap();
     let status = &rollout["status"];
     assert_eq!(status["stable"]["revision"], register.stable.as_str(), "{stage:?}");
-    let canary = register.canary.as_ref().map(|canary| canary.as_str());
+    let canary = register.canary.as_ref().map(Revision::as_str);
     assert_eq!(status["canary"]["revision"].as_str(), canary, "{stage:?}");
     assert_eq!(status["observedGeneration"], rollout["metadata"]["generation"], "{stage:?}");
 }

@@ -255,9 +255,8 @@ impl Stage {
 
     /// Waits no longer than this.
     pub async fn within(&self, limit: Duration, what: &str, yes: impl Fn(&Self) -> bool) {
-        if timeout(limit, self.server.until(|_| yes(self))).await.is_err() {
-            panic!("not within {limit:?}: {what}\n{self:?}");
-        }
+        let came = timeout(limit, self.server.until(|_| yes(self))).await.is_ok();
+        assert!(came, "not within {limit:?}: {what}\n{self:?}");
     }
 
     /// How many writes there were, events and leases left out.
