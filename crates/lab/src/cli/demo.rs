@@ -83,8 +83,8 @@ impl Elsewhere {
         let missing: Vec<_> = wanted.iter().filter(|(_, v)| v.is_none()).map(|(name, _)| *name).collect();
         let [Some(address), Some(prometheus), Some(operator), Some(app), Some(stub)] = wanted.map(|(_, value)| value)
         else {
-            return Err(Error::Needs(format!(
-                "{} in the environment to run the demo on the cluster of the current kubeconfig (see `lab demo --help`)",
+            return Err(Error::Invalid(format!(
+                "set {} to run the demo on the cluster of the current kubeconfig (see `lab demo --help`)",
                 missing.join(", ")
             )));
         };
