@@ -16,7 +16,7 @@ SYSTEM=microapp-system
 export E2E_OPERATOR=$SYSTEM/microapp-rollouts
 # The tests wait far more than they compute: users for two minutes first, and then for each other where one takes a part
 # of the lab away.
-THREADS=${E2E_THREADS:-12}
+THREADS=${E2E_THREADS:-5}
 export E2E_PROGRAMS=$PWD/target/static/$TRIPLE/release
 export E2E_OUT=$PWD/$OUT
 mkdir -p "$OUT"
