@@ -9,7 +9,7 @@ cannot() { echo "the end-to-end tests cannot run: $*" >&2; exit 1; }
 [ "$(id -u)" = 0 ] || cannot "the lab makes network namespaces and starts containerd, for which they need root"
 command -v cargo >/dev/null || cannot "there is no cargo on the PATH"
 
-LAB=${LAB:-target/release/lab}
+LAB=${LAB:-${CARGO_TARGET_DIR:-target}/release/lab}
 TRIPLE=x86_64-unknown-linux-gnu
 OUT=target/e2e
 SYSTEM=microapp-system

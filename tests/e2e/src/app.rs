@@ -201,7 +201,7 @@ impl App {
             })
         });
         // A test that waits for its turn wastes nothing.
-        self.load = None;
+        self.no_users();
     }
 
     /// Users from now on, so many requests a second; what they got is counted from here.
@@ -209,6 +209,11 @@ impl App {
         let log = std::env::var_os("E2E_OUT").map(PathBuf::from);
         let out = log.map(|folder| folder.join(format!("{}.jsonl", self.namespace)));
         self.load = Some(LoadGenerator::start(LoadConfig { out, ..self.requests(rps) }).unwrap());
+    }
+
+    /// No more users.
+    pub fn no_users(&mut self) {
+        self.load = None;
     }
 
     fn requests(&self, rps: f64) -> LoadConfig {

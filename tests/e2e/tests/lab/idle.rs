@@ -62,6 +62,7 @@ fn a_promoted_rollout_asks_neither_the_api_server_nor_prometheus() {
     app.users(100.0);
     app.release(&[("RELEASE", "2")]);
     app.until_promoted(240);
+    app.no_users();
     drop(turn);
     let turn = alone();
     app.until(60, "the end of the old pods", |_| app.pods(&first).is_empty().then_some(()));
