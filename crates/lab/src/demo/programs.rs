@@ -38,7 +38,7 @@ pub(crate) fn executable(checkout: &Path, name: &str) -> PathBuf {
 pub(crate) fn build(checkout: &Path) -> Result<()> {
     let missing = PROGRAMS.iter().any(|(_, name)| !executable(checkout, name).exists());
     if missing {
-        eprintln!("demo: building the operator and the demo app (usually 5 minutes on two cores)");
+        eprintln!("demo: building the operator and the demo app (usually 6 minutes on two cores)");
     }
     let since = Instant::now();
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
