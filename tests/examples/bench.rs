@@ -24,8 +24,8 @@ fn rollout(gates: &Value) -> Value {
 /// One closed loop: how it ended, after how many seconds, and how many bad responses the canary gave.
 fn run(seed: u64, canary: f64) -> Result<(String, f64, u64, u64), String> {
     let mut rng = Rng::new(seed);
-    let mut replay =
-        Replay::new(&rollout(&json!([{"name": "errors", "errorRate": {"max": "1%"}}]))).map_err(|why| why.to_string())?;
+    let mut replay = Replay::new(&rollout(&json!([{"name": "errors", "errorRate": {"max": "1%"}}])))
+        .map_err(|why| why.to_string())?;
     let hour = (RPS * 3600.0) as u64;
     let mut say = |line: Value| replay.line(&line.to_string()).map_err(|why| why.to_string());
     say(json!({"baseline": {"errors": [rng.binomial(hour, 0.005), hour]}, "seconds": 3600, "scrape": 5}))?;
@@ -69,7 +69,12 @@ fn main() -> Result<(), String> {
         let name = format!("replay.canary_fails_{}_percent", share * 100.0);
         say(&format!("{name}.rolled_back"), runs.iter().filter(|run| run.0 == "rollback").count() as f64, "runs", 21);
         say(&format!("{name}.time.median"), median(runs.iter().map(|run| run.1).collect()), "s", 21);
-        say(&format!("{name}.bad_responses.median"), median(runs.iter().map(|run| run.2 as f64).collect()), "responses", 21);
+        say(
+            &format!("{name}.bad_responses.median"),
+            median(runs.iter().map(|run| run.2 as f64).collect()),
+            "responses",
+            21,
+        );
     }
     let start = Instant::now();
     let lines: u64 = (1..=40).map(|seed| run(seed, 0.005).map(|run| run.3)).sum::<Result<u64, _>>()?;

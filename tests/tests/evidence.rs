@@ -52,13 +52,17 @@ fn window(rng: &mut Rng, end: f64, weight: f64) -> Counts {
     let (canary, stable) = (side(weight), side(1.0 - weight));
     let names = ["errors", "latency", "cost", "grounded"];
     let mut gates: BTreeMap<_, _> = (0..4)
-        .map(|i| (names[i].to_owned(), Ok(Sides { canary: Some(canary[i]), stable: Some(stable[i]), near: [None, None] })))
+        .map(|i| {
+            (names[i].to_owned(), Ok(Sides { canary: Some(canary[i]), stable: Some(stable[i]), near: [None, None] }))
+        })
         .collect();
     if rng.unit() < 0.1 {
         gates.insert("latency".to_owned(), Err(Unknown::Partial));
     }
     let window = Window { end, length: 5.0, gates, gap: rng.unit() < 0.05, inside_step: true };
-    let watermarks = (0..10).map(|pod| (format!("10.244.0.{pod}:8080|kyc-helper-x7f4bd62hz-7854f9695c-{pod}"), 1_772_361_999_000)).collect();
+    let watermarks = (0..10)
+        .map(|pod| (format!("10.244.0.{pod}:8080|kyc-helper-x7f4bd62hz-7854f9695c-{pod}"), 1_772_361_999_000))
+        .collect();
     Counts::Windows(vec![window], Watch { watermarks, canary_seen: true, newest: Some(end), ..Watch::default() })
 }
 

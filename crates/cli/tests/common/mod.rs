@@ -123,10 +123,8 @@ pub fn rolled_back(cause: &str) -> (Value, Value) {
     let (mut rollout, mut annotations) = (rollout(), annotations());
     let status = &mut rollout["status"];
     let message = format!("{CANARY} was rejected ({cause}); stable is {STABLE}");
-    status["conditions"] = json!([
-        condition("Ready", "False", "RolledBack", &message),
-        condition("Stalled", "True", cause, &message),
-    ]);
+    status["conditions"] =
+        json!([condition("Ready", "False", "RolledBack", &message), condition("Stalled", "True", cause, &message),]);
     status["canary"] = Value::Null;
     status["rejected"].as_array_mut().unwrap().push(json!({"revision": CANARY, "attempt": 3, "cause": cause}));
     status["history"].as_array_mut().unwrap().push(json!({
