@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # End to end on the lab: builds what runs in it, starts it unless it is up, installs the operator from its chart and runs
-# tests/e2e inside. KEEP=1 leaves the lab running; E2E_ONLY=NAME runs the tests whose names contain it.
+# tests/e2e inside. KEEP=1 leaves the lab running; E2E_ONLY="NAME …" runs the tests whose names contain one of them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -73,4 +73,4 @@ sed -e "s|@NAMESPACE@|e2e-model|; s|@IMAGE@|$stub|" crates/lab/src/demo/manifest
 "$LAB" kubectl rollout status --namespace e2e-model deployment/model-stub --timeout=120s >/dev/null
 
 step "the tests"
-"$LAB" exec -- "$binary" --test-threads="$THREADS" ${E2E_ONLY:+"$E2E_ONLY"} 2>&1 | tee "$OUT/tests.log"
+"$LAB" exec -- "$binary" --test-threads="$THREADS" ${E2E_ONLY:-} 2>&1 | tee "$OUT/tests.log"
