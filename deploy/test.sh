@@ -2,7 +2,7 @@
 # All tests, tier by tier. Every tier is run even if one before it failed; one that fails or cannot run makes it red.
 set -u
 cd "$(dirname "$0")/.."
-declare -a ran failed
+ran=() failed=()
 tier() {
     local name=$1 start=$SECONDS
     shift
