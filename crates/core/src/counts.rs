@@ -41,6 +41,13 @@ pub enum Unknown {
     Unreachable,
 }
 
+impl Watch {
+    /// The longest pace that the scrapes may have now, in seconds, where `interval` is that of the windows.
+    pub fn slowest(&self, interval: f64) -> f64 {
+        interval.max(self.pace.other as f64 / 1000.0)
+    }
+}
+
 impl Unknown {
     /// The word in status, metrics and replay answers.
     pub const fn as_str(self) -> &'static str {
@@ -207,6 +214,48 @@ pub struct Watch {
     /// with each question; a gate without one is chosen for again.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pins: BTreeMap<String, String>,
+    /// How far the scrapes are apart, where that is not what preflight found.
+    #[serde(default, skip_serializing_if = "Pace::is_default")]
+    pub pace: Pace,
+}
+
+/// The length of a window follows the scrapes when somebody changes their interval in mid-attempt: otherwise every delta
+/// would be a gap for good, and the gates blind. It changes between two windows, once three in a row were scraped at less
+/// than half or more than double the pace; a function of the samples alone, so that a restart finds the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pace {
+    /// Windows are counted from here: milliseconds since the epoch. `None`: from the beginning of the attempt.
+    pub origin: Option<i64>,
+    /// Their length in milliseconds. `None`: as preflight found it.
+    pub length: Option<i64>,
+    /// What the scrapes of the last windows were apart, in milliseconds, where it is another pace; otherwise 0.
+    pub other: i64,
+    /// Of how many windows in a row.
+    pub windows: u8,
+}
+
+impl Pace {
+    /// Windows of another pace until the length of the windows follows.
+    const PATIENCE: u8 = 3;
+
+    /// Takes a window that ended at `end` and is `length` long, whose scrapes were `apart` (all in milliseconds).
+    #[must_use]
+    pub fn after(self, end: i64, length: i64, apart: Option<i64>) -> Self {
+        let Some(apart) = apart else { return self };
+        let differs = |than: i64| apart > 2 * than || 2 * apart < than;
+        if !differs(length) {
+            return Self { other: 0, windows: 0, ..self };
+        }
+        let windows = if self.other > 0 && !differs(self.other) { self.windows + 1 } else { 1 };
+        if windows < Self::PATIENCE {
+            return Self { other: apart, windows, ..self };
+        }
+        Self { origin: Some(end), length: Some(apart), other: 0, windows: 0 }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What the next query should bring.

@@ -9,21 +9,21 @@ use microapp_core::{
     counts::{Before, Counts, Side, Sides, Watch, Window},
     fold, judge,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// At 25 %, the step that began at second 100.
 const AT: Position = Position { attempt: 2, step: Some(2), since: 100.0, paused: false };
 
-fn begin() -> Evidence {
+fn begin(gates: &Value) -> Evidence {
     let spec: MicroAppRolloutSpec = serde_json::from_value(json!({
         "template": {}, "model": {"provider": "p", "name": "m", "version": "1"},
         "traffic": {"port": 80, "gateway": {"parentRefs": [{"name": "g"}]}},
-        "gates": [{"name": "errors", "errorRate": {"max": "1%"}}],
+        "gates": gates,
     }))
     .unwrap();
     let strategy = Arc::new(Strategy::resolve(&spec, "").unwrap());
     let before = Before { side: Side::count(0, 12_000), seconds: 60.0, phi: 1.0 };
-    let gates = BTreeMap::from([("errors".to_owned(), Ok(before))]);
+    let gates = strategy.gates.iter().map(|gate| (gate.name.clone(), Ok(before))).collect();
     let before = Counts::Baseline { gates, interval: 1.0, pins: BTreeMap::new() };
     fold(&Evidence::begin(2, strategy, 0.0), &Position { step: None, ..AT }, &before)
 }
@@ -34,8 +34,16 @@ fn window(end: f64, canary: u64, stable: u64, inside_step: bool) -> Window {
     Window { end, length: 1.0, gates: BTreeMap::from([("errors".to_owned(), Ok(sides))]), gap: false, inside_step }
 }
 
+fn errors() -> Value {
+    json!({"name": "errors", "errorRate": {"max": "1%"}})
+}
+
 fn hung(windows: &[Window]) -> bool {
-    let evidence = fold(&begin(), &AT, &Counts::Windows(windows.to_vec(), Watch::default()));
+    hung_with(&json!([errors()]), windows)
+}
+
+fn hung_with(gates: &Value, windows: &[Window]) -> bool {
+    let evidence = fold(&begin(gates), &AT, &Counts::Windows(windows.to_vec(), Watch::default()));
     judge(&evidence, windows.last().unwrap().end).hung
 }
 
@@ -47,6 +55,26 @@ fn the_window_in_which_the_weight_changed_is_no_sign_of_a_canary_that_hangs() {
 }
 
 #[test]
+fn a_canary_that_begins_slowly_is_not_taken_for_one_that_hangs() {
+    // A starved machine after a raise: stable's answers come, the canary's follow with a delay.
+    let canary = [0, 2, 5, 10, 20, 40, 60, 60];
+    let windows: Vec<_> = (0_u32..).zip(canary).map(|(k, n)| window(102.0 + f64::from(k), n, 150, true)).collect();
+    for count in 1..=windows.len() {
+        assert!(!hung(&windows[..count]), "after {count} windows");
+    }
+}
+
+#[test]
 fn a_canary_that_gives_nothing_back_hangs() {
-    assert!(hung(&[window(101.0, 7, 192, false), window(102.0, 0, 150, true), window(103.0, 0, 150, true)]));
+    let windows: Vec<_> = (102..=111).map(|end| window(f64::from(end), 0, 150, true)).collect();
+    assert!(hung(&windows));
+}
+
+#[test]
+fn whoever_may_take_long_is_waited_for() {
+    let slow = json!([errors(), {"name": "latency", "latency": {"quantile": "0.95", "max": "20s"}}]);
+    let windows: Vec<_> = (102..=139).map(|end| window(f64::from(end), 0, 150, true)).collect();
+    assert!(!hung_with(&slow, &windows));
+    let windows: Vec<_> = (102..=141).map(|end| window(f64::from(end), 0, 150, true)).collect();
+    assert!(hung_with(&slow, &windows));
 }

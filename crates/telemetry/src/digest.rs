@@ -92,7 +92,7 @@ fn complete(subject: &Subject, watch: &Watch, asked: &[(Query, &Answer)], prices
 /// Everything that was ever scraped has been silent for more than three intervals: stable and canary alike, or the
 /// canary although it was seen before.
 fn is_stale(view: &View, next: &Watch) -> bool {
-    let oldest_good = view.now - 3 * view.length();
+    let oldest_good = view.now - 3 * view.length().max(next.pace.other);
     let newest = |role| {
         let served = view.sources.iter().filter(move |source| source.target.serves(role));
         served.filter_map(|source| source.target.answered.last().copied()).max()

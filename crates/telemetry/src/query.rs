@@ -208,12 +208,17 @@ fn windows(subject: &Subject, scheme: Scheme, watch: &Watch, now: f64) -> Option
     Some(Query { scheme, promql, time: now, from: now_ms - range, raw: true })
 }
 
-/// The oldest watermark to go on from. A target that has been silent for 20 intervals more than the others does not
-/// make everybody's query longer: its next sample is a new beginning.
+/// A target that has been silent for 20 intervals more than the others (and two minutes: the interval may have become
+/// longer) does not make everybody's query longer: its next sample is a new beginning. In milliseconds.
+pub(crate) fn forgotten(interval: i64) -> i64 {
+    (20 * interval).max(120_000)
+}
+
+/// The oldest watermark to go on from.
 fn oldest(watch: &Watch, scheme: Scheme, interval: i64) -> Option<i64> {
     let newest = watch.watermarks.values().copied().max()?;
     let own = watch.watermarks.iter().filter(|(key, _)| key.starts_with(scheme.letter())).map(|(_, at)| *at);
-    own.filter(|at| *at >= newest - 20 * interval).min().or(Some(newest))
+    own.filter(|at| *at >= newest - forgotten(interval)).min().or(Some(newest))
 }
 
 fn baseline(subject: &Subject, scheme: Scheme, now: f64) -> Vec<Query> {

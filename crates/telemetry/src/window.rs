@@ -7,8 +7,9 @@ use microapp_core::counts::{Side, Sides, Unknown, Watch, Window};
 
 use crate::{
     delta::{Increment, Known, Wanted, increments},
+    presets::Scheme,
     prices::PriceTable,
-    query::{Subject, millis},
+    query::{Subject, forgotten, millis},
     target::{Role, Target, median, pod_of},
 };
 
@@ -80,7 +81,8 @@ pub(crate) struct View<'a> {
 
 /// The complete windows since the watermarks, and what to remember.
 pub(crate) fn windows(view: &View, watch: &Watch) -> (Vec<Window>, Watch) {
-    let grid = Grid { start: view.subject.start(), length: view.length() };
+    let grid = Grid { start: watch.pace.origin.unwrap_or_else(|| view.subject.start()), length: view.length() };
+    let mut pace = watch.pace;
     let first = watch.watermarks.values().map(|at| grid.index(*at)).max().map_or(1, |last| last + 1);
     let newest = view.sources.iter().filter_map(|source| source.target.answered.last()).copied().max();
     let last = newest.map_or(0, |at| grid.index(at));
@@ -93,9 +95,14 @@ pub(crate) fn windows(view: &View, watch: &Watch) -> (Vec<Window>, Watch) {
         if let Some(window) = view.window(grid, index, first) {
             found.push(window);
             next_index = index + 1;
+            pace = pace.after(grid.end(index), grid.length, view.apart(grid, index, first));
+            if pace.origin != watch.pace.origin {
+                break; // the next question is about windows of the new length
+            }
         }
     }
-    (found, view.watch(grid, next_index, watch))
+    let next = Watch { pace, ..view.watch(grid, next_index, !found.is_empty(), watch) };
+    (found, next)
 }
 
 impl View<'_> {
@@ -103,6 +110,22 @@ impl View<'_> {
     pub(crate) fn length(&self) -> i64 {
         let seen = || median(self.sources.iter().filter_map(|source| source.target.gap()).collect());
         self.subject.window().or_else(seen).unwrap_or(15_000).max(100)
+    }
+
+    /// How far the scrapes of a window were apart: the median of each scheme's targets, and of the slowest scheme.
+    fn apart(&self, grid: Grid, index: i64, first: i64) -> Option<i64> {
+        let mut gaps: BTreeMap<Scheme, Vec<i64>> = BTreeMap::new();
+        for source in self.sources {
+            let pairs = source.target.scraped.windows(2).map(|pair| (pair[0], pair[1]));
+            let own = pairs.filter(|(_, at)| source.is_new(*at, self.begin()) && grid.index(*at).max(first) == index);
+            gaps.entry(source.target.scheme).or_default().extend(own.map(|(since, at)| at - since));
+        }
+        gaps.into_values().filter_map(median).max()
+    }
+
+    /// Samples from before are the baseline's, in milliseconds.
+    fn begin(&self) -> i64 {
+        self.subject.start()
     }
 
     /// Nobody waits longer for a target than one and a half intervals.
@@ -140,9 +163,8 @@ impl View<'_> {
         let mut any = false;
         let raised = self.subject.step_since.map(|since| millis(since) + EFFECT);
         for source in self.sources {
-            let used = source.watermark.map_or(grid.start, |used| used.max(grid.start));
-            any |= source.target.answered.iter().any(|at| *at > used && belongs(*at));
-            for increment in source.used(grid).filter(|increment| belongs(increment.at)) {
+            any |= source.target.answered.iter().any(|at| source.is_new(*at, self.begin()) && belongs(*at));
+            for increment in source.unused(self.begin()).filter(|increment| belongs(increment.at)) {
                 let spans = raised.is_some_and(|raised| increment.since < raised && increment.at > raised - EFFECT);
                 gap |= spans || increment.at - increment.since > 3 * grid.length;
                 if source.target.serves(Role::Canary) {
@@ -188,7 +210,7 @@ impl View<'_> {
         for source in self.sources.iter().filter(|source| source.target.serves(role)) {
             let Some(cell) = source.wanted.iter().position(|wanted| wanted.index == place) else { continue };
             present |= source.target.answered.iter().any(|at| *at <= end && *at > end - 3 * grid.length);
-            for increment in source.used(grid).filter(|increment| takes(source, increment)) {
+            for increment in source.unused(self.begin()).filter(|increment| takes(source, increment)) {
                 match &increment.cells[cell][role as usize] {
                     Ok(tally) => sum.add(tally),
                     Err(unknown) => worst = worst.max(Some(*unknown)),
@@ -226,11 +248,12 @@ impl View<'_> {
         [neighbour(false), neighbour(true)]
     }
 
-    /// What to remember when everything before window `next` is used.
-    fn watch(&self, grid: Grid, next: i64, before: &Watch) -> Watch {
+    /// What to remember when everything before window `next` is used; nothing is where no window was `found`, or a sample
+    /// that came too late for the last one would never count.
+    fn watch(&self, grid: Grid, next: i64, found: bool, before: &Watch) -> Watch {
         let used = grid.end(next - 1);
         let mut watermarks = before.watermarks.clone();
-        if next > 1 || !watermarks.is_empty() {
+        if found {
             for source in self.sources {
                 let last = source.target.answered.iter().filter(|at| **at <= used).max();
                 if let Some(last) = last {
@@ -240,7 +263,8 @@ impl View<'_> {
             }
         }
         let newest = watermarks.values().copied().max().unwrap_or(0);
-        watermarks.retain(|key, at| *at >= newest - 10 * grid.length || self.is_listed(key));
+        let oldest = newest - forgotten(grid.length) / 2;
+        watermarks.retain(|key, at| *at >= oldest || self.is_listed(key));
         let canary: Vec<&Target> =
             self.sources.iter().map(|source| &source.target).filter(|target| target.serves(Role::Canary)).collect();
         let newest = canary.iter().filter_map(|target| target.answered.last()).max();
@@ -250,6 +274,7 @@ impl View<'_> {
             newest: newest.map(|at| *at as f64 / 1000.0),
             next: self.next(grid, next),
             pins: before.pins.clone(),
+            pace: before.pace,
         }
     }
 
@@ -262,8 +287,8 @@ impl View<'_> {
     fn canary_seen(&self) -> bool {
         self.subject.schemes().into_iter().all(|scheme| {
             let mut own = self.sources.iter().map(|source| &source.target).filter(|t| t.scheme == scheme);
-            if scheme != crate::presets::Scheme::Pods {
-                return own.any(|target| !target.answered.is_empty()) || scheme == crate::presets::Scheme::Evals;
+            if scheme != Scheme::Pods {
+                return own.any(|target| !target.answered.is_empty()) || scheme == Scheme::Evals;
             }
             let targets: Vec<&Target> = own.collect();
             !self.subject.canary_pods.is_empty()
@@ -295,9 +320,12 @@ impl View<'_> {
 }
 
 impl Source<'_> {
-    /// What no earlier window has used, since the attempt began.
-    fn used(&self, grid: Grid) -> impl Iterator<Item = &Increment> {
-        let used = self.watermark.map_or(grid.start, |used| used.max(grid.start));
-        self.increments.iter().filter(move |increment| increment.at > used)
+    /// Has no earlier window used a sample of then, and did the attempt run?
+    fn is_new(&self, at: i64, begin: i64) -> bool {
+        at > begin && self.watermark.is_none_or(|used| at > used)
+    }
+
+    fn unused(&self, begin: i64) -> impl Iterator<Item = &Increment> {
+        self.increments.iter().filter(move |increment| self.is_new(increment.at, begin))
     }
 }

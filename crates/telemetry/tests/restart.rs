@@ -4,8 +4,8 @@
 mod common;
 
 use common::*;
-use microapp_core::counts::{Ask, Counts, Watch, Window};
-use microapp_telemetry::Subject;
+use microapp_core::counts::{Ask, Counts, Side, Watch, Window};
+use microapp_telemetry::{PodRef, Subject};
 use proptest::prelude::*;
 
 /// A pod's life: its phase in the interval, and per scrape what it adds (good, bad) or that the scrape is lost.
@@ -22,11 +22,17 @@ fn life() -> impl Strategy<Value = Life> {
 }
 
 fn store(lives: &[Life]) -> (Store, Subject) {
+    stretched(lives, 1.0)
+}
+
+/// From the 13th scrape on they are so many times further apart.
+fn stretched(lives: &[Life], times: f64) -> (Store, Subject) {
     let mut store = Store { delay: 10, ..Store::default() };
     for (pod, life) in [CANARY, CANARY_2, STABLE, STABLE_2].into_iter().zip(lives) {
         let (mut good, mut bad) = (7, 0);
         for (k, added) in life.scrapes.iter().enumerate() {
-            let seconds = k as f64 * 5.0 - 10.0 + life.phase;
+            let k_from_then = (k as f64 - 12.0).max(0.0);
+            let seconds = k as f64 * 5.0 - 10.0 + life.phase + k_from_then * 5.0 * (times - 1.0);
             // A lost scrape is written down as such, as Prometheus does.
             let Some((more, worse)) = added.filter(|_| k > 2).or((k <= 2).then_some((1, 0))) else {
                 store.down(pod, seconds);
@@ -46,13 +52,37 @@ fn store(lives: &[Life]) -> (Store, Subject) {
 fn run(store: &Store, subject: &Subject, moments: &[f64]) -> Vec<Window> {
     let mut watch = Watch::default();
     let mut all = Vec::new();
+    let mut subject = subject.clone();
     for moment in moments {
-        if let Counts::Windows(windows, next) = store.ask(subject, &Ask::Windows, &watch, *moment) {
+        while let Counts::Windows(windows, next) = store.ask(&subject, &Ask::Windows, &watch, *moment) {
+            let again = next.pace.origin != watch.pace.origin;
             all.extend(windows);
             watch = serde_json::from_str(&serde_json::to_string(&next).unwrap()).unwrap();
+            if !again {
+                break;
+            }
+            subject.interval = watch.pace.length.map(|length| length as f64 / 1000.0);
         }
     }
     all
+}
+
+/// Requests of the canary and of stable.
+fn counted(windows: &[Window]) -> [u64; 2] {
+    let mut sums = [0, 0];
+    for window in windows {
+        let (canary, stable) = sides(window, "errors");
+        for (sum, side) in sums.iter_mut().zip([canary, stable]) {
+            if let Some(Side::Count { total, .. }) = side {
+                *sum += total;
+            }
+        }
+    }
+    sums
+}
+
+fn brief(windows: &[Window]) -> Vec<(f64, f64, bool, [u64; 2])> {
+    windows.iter().map(|w| (w.end - START as f64, w.length, w.gap, counted(std::slice::from_ref(w)))).collect()
 }
 
 proptest! {
@@ -75,16 +105,30 @@ proptest! {
     }
 
     #[test]
+    fn when_the_scrapes_become_rarer_each_request_still_counts_once_however_often_one_asks(
+        lives in prop::collection::vec(life(), 4),
+        mut moments in prop::collection::vec(1.0..240.0_f64, 0..60),
+    ) {
+        let (store, mut subject) = stretched(&lives, 4.0);
+        let old = |name: &str| PodRef { name: name.to_owned(), started: (START - 86_400) as f64 };
+        subject.canary_pods.push(old(CANARY_2));
+        subject.stable_pods.push(old(STABLE_2));
+        // Long after the last scrape.
+        moments.push(400.0);
+        moments.sort_by(f64::total_cmp);
+        let once = run(&store, &subject, &[400.0]);
+        let often = run(&store, &subject, &moments);
+        prop_assert_eq!(counted(&once), counted(&often), "{:?}\n{:?}", brief(&once), brief(&often));
+        for windows in [once, often] {
+            prop_assert_eq!(windows.last().map(|window| (window.length, window.gap)), Some((20.0, false)));
+        }
+    }
+
+    #[test]
     fn each_request_counts_once(lives in prop::collection::vec(life(), 4)) {
         let (store, subject) = store(&lives);
         let windows = run(&store, &subject, &(1..48).map(|k| f64::from(k) * 2.1).collect::<Vec<_>>());
-        let mut seen = [0, 0];
-        for window in &windows {
-            let (canary, stable) = sides(window, "errors");
-            for (sum, side) in seen.iter_mut().zip([canary, stable]) {
-                if let Some(microapp_core::counts::Side::Count { total, .. }) = side { *sum += total; }
-            }
-        }
+        let seen = counted(&windows);
         let last = windows.last().unwrap().end - START as f64;
         let mut expected = [0, 0];
         for (place, life) in lives.iter().enumerate() {

@@ -4,8 +4,8 @@
 mod common;
 
 use common::*;
-use microapp_core::counts::{Ask, Counts, Unknown, Watch};
-use microapp_telemetry::PodRef;
+use microapp_core::counts::{Ask, Counts, Side, Unknown, Watch, Window};
+use microapp_telemetry::{PodRef, Subject};
 
 /// Both pods scraped at their phase for so many windows; `canary(k)` and `stable(k)` are (good, bad) so far.
 fn steady(windows: u32, canary: impl Fn(u32) -> (u32, u32), stable: impl Fn(u32) -> (u32, u32)) -> Store {
@@ -121,6 +121,70 @@ fn samples_that_were_missed_make_a_gap() {
     assert_eq!(gaps[..3], [none(1), none(0), none(0)], "within three intervals zero is not missing");
     assert_eq!(gaps[4], (false, None), "after three it is");
     assert_eq!(gaps[5], (true, count(0, 5)));
+}
+
+/// Scraped each `from` seconds for half a minute, then each `to`; the windows that a look at each half second finds.
+fn repaced(from: f64, to: f64) -> Vec<Window> {
+    let until = 60.0 + 10.0 * to.max(from);
+    let mut store = Store::default();
+    let mut scrape = |pod: &str, phase: f64| {
+        let mut seconds = phase - from;
+        while seconds < until {
+            store.requests(pod, seconds, 1000 + (seconds * 10.0) as u32, 0);
+            seconds += if seconds < 30.0 { from } else { to };
+        }
+    };
+    scrape(CANARY, 0.4 * from);
+    scrape(STABLE, 0.7 * from);
+    let mut subject = Subject { interval: Some(from), ..subject(vec![errors()]) };
+    let mut watch = Watch::default();
+    let mut found = Vec::new();
+    for tick in 0..(2.0 * until) as u32 {
+        if let Counts::Windows(windows, next) = store.ask(&subject, &Ask::Windows, &watch, f64::from(tick) / 2.0) {
+            found.extend(windows);
+            watch = next;
+            subject.interval = watch.pace.length.map_or(Some(from), |length| Some(length as f64 / 1000.0));
+        }
+    }
+    found
+}
+
+#[test]
+fn windows_follow_scrapes_whose_interval_changes_and_compare_again() {
+    for (from, to) in [(1.0, 5.0), (1.0, 60.0), (5.0, 30.0), (15.0, 5.0), (5.0, 1.0)] {
+        let windows = repaced(from, to);
+        let late = windows.iter().filter(|window| window.end > START as f64 + 30.0 + 5.0 * to.max(from));
+        let late: Vec<_> = late.collect();
+        assert!(late.len() >= 2, "{from} s to {to} s: {windows:#?}");
+        for window in &late {
+            assert_eq!((window.gap, window.length), (false, to), "{from} s to {to} s");
+            let (canary, stable) = sides(window, "errors");
+            let whole =
+                |side: Option<Side>| matches!(side, Some(Side::Count { total, .. }) if total as f64 >= 9.0 * to);
+            assert!(whole(canary) && whole(stable), "{from} s to {to} s: {window:?}");
+        }
+        let counted: u64 = windows
+            .iter()
+            .filter_map(|window| match sides(window, "errors").0 {
+                Some(Side::Count { total, .. }) => Some(total),
+                _ => None,
+            })
+            .sum();
+        let last = windows.last().unwrap().end - START as f64;
+        assert!((counted as f64) > 10.0 * (last - 2.0 * to.max(from)), "{from} s to {to} s: {counted} in {last} s");
+    }
+}
+
+#[test]
+fn one_pause_of_the_scrapes_is_no_other_pace() {
+    let mut store = Store::default();
+    for k in (0..30_u32).filter(|k| !(10..15).contains(k)) {
+        let base = f64::from(k) * 5.0 - 5.0;
+        store.requests(CANARY, base + 1.0, 10 + k, 0);
+        store.requests(STABLE, base + 3.0, 500 + 20 * k, 0);
+    }
+    let watch = store.watch(&subject(vec![errors()]), 120.0);
+    assert_eq!(watch.pace, microapp_core::counts::Pace::default());
 }
 
 #[test]

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use microapp_testkit::{Profile, PromFault};
+use microapp_testkit::{Profile, PromFault, Traffic};
 use tokio::time::sleep;
 
 use crate::{
     invariants,
-    stage::{Stage, short},
+    stage::{NAME, NS, Stage, short},
 };
 
 const STEPS: [f64; 3] = [1.0, 25.0, 100.0];
@@ -99,6 +99,43 @@ async fn a_breach_that_began_before_prometheus_went_away_is_found_when_it_is_bac
     stage.within(Duration::from_secs(15), "it is reverted", |stage| stage.aborted()["cause"] == "GateFailed").await;
     stage.rests().await;
     assert!(stage.stable_is(1));
+    invariants::hold(&stage, &STEPS, false);
+    invariants::status_follows(&stage);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breach_is_found_although_the_scrapes_became_rarer_in_mid_attempt() {
+    let traffic = Traffic::new(NS, NAME).rps(100.0).scrape(Duration::from_secs(1));
+    let stage = Stage::seeded(short(), traffic).await;
+    stage.upgrade(2);
+    stage.until("the first step", |stage| stage.weights() == [99, 1]).await;
+    sleep(Duration::from_secs(3)).await;
+    stage.prometheus.set_scrape(Duration::from_secs(5));
+    sleep(Duration::from_secs(3)).await;
+    let before = stage.writes();
+    stage.profile(2, Profile { error_rate: 0.2, ..Profile::default() });
+    let reverted = |stage: &Stage| stage.aborted()["cause"] == "GateFailed";
+    stage.within(Duration::from_secs(120), "it is reverted", reverted).await;
+    let writes = stage.writes() - before;
+    assert!(writes <= 8, "{writes} writes while nothing but numbers changed\n{stage:?}");
+    stage.rests().await;
+    assert!(stage.stable_is(1));
+    invariants::hold(&stage, &STEPS, false);
+    invariants::status_follows(&stage);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_good_canary_is_promoted_although_the_scrapes_became_rarer_in_mid_attempt() {
+    let traffic = Traffic::new(NS, NAME).rps(100.0).scrape(Duration::from_secs(1));
+    let stage = Stage::seeded(short(), traffic).await;
+    let before = stage.writes();
+    stage.upgrade(2);
+    stage.until("the first step", |stage| stage.weights() == [99, 1]).await;
+    stage.prometheus.set_scrape(Duration::from_secs(10));
+    stage.until("the second revision is stable", |stage| stage.reads("Ready", "True", "Promoted")).await;
+    stage.rests().await;
+    let writes = stage.writes() - before;
+    assert!(writes <= 40, "{writes} writes\n{stage:?}");
     invariants::hold(&stage, &STEPS, false);
     invariants::status_follows(&stage);
 }

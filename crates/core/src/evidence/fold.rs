@@ -6,7 +6,10 @@ use super::{
     Evidence, Position,
     gate::{Bake, Frame, GateEvidence, Process},
 };
-use crate::counts::{BeforeResult, Counts, Side, Unknown, Window};
+use crate::{
+    counts::{BeforeResult, Counts, Side, Unknown, Window},
+    strategy::GateKind,
+};
 
 /// The evidence after what became known. The position says which weight is in force; a change of it starts the
 /// evidence for passing anew and nothing else.
@@ -27,6 +30,9 @@ pub fn fold(evidence: &Evidence, at: &Position, counts: &Counts) -> Evidence {
             next.watch = watch.clone();
             for window in windows {
                 next.window(window, at.paused);
+            }
+            if let Some(length) = watch.pace.length {
+                next.interval = length as f64 / 1000.0;
             }
         }
     }
@@ -121,6 +127,10 @@ impl Evidence {
     /// Stable's requests say that the canary should have had 20 by now, and fewer than a fifth of them came back.
     fn no_completions(&self, now: f64) -> bool {
         let Some(step) = self.step else { return false };
+        let elapsed = now - self.since - self.paused;
+        if elapsed < self.patience() {
+            return false;
+        }
         let weight = self.strategy.steps.get(step).map_or(0.0, |step| step.weight.as_fraction());
         self.gates.iter().any(|gate| {
             let Process::Rate { rate_before, late: None, .. } = &gate.process else { return false };
@@ -132,10 +142,20 @@ impl Evidence {
             let expected = if weight < 1.0 {
                 requests(gate.seen.step[1]).unwrap_or(0.0) * weight / (1.0 - weight)
             } else {
-                rate_before * (now - self.since - self.paused)
+                rate_before * elapsed
             };
             expected >= 20.0 && came * 5.0 < expected
         })
+    }
+
+    /// How long the answers to a new share of the traffic may take to come, in seconds: connections are made, caches are
+    /// cold, and an answer that is just not slow yet is no answer that is missing.
+    fn patience(&self) -> f64 {
+        let slowest = self.strategy.gates.iter().map(|gate| match gate.kind {
+            GateKind::Latency { max_micros, .. } => 2.0 * max_micros as f64 / 1e6,
+            GateKind::ErrorRate { .. } | GateKind::TokenCost { .. } | GateKind::Hallucination { .. } => 0.0,
+        });
+        slowest.fold((3.0 * self.interval).max(10.0), f64::max)
     }
 }
 

@@ -309,6 +309,6 @@ impl<'a> Context<'a> {
             (Some(fresh), _, _) => fresh,
             (None, _, _) => return false,
         };
-        self.now - newest > 3.0 * self.evidence.interval
+        self.now - newest > 3.0 * self.evidence.watch.slowest(self.evidence.interval)
     }
 }

@@ -97,6 +97,11 @@ impl FakePrometheus {
         self.shared.sync().world.set_rps(rps);
     }
 
+    /// Changes the scrape interval, from each target's next scrape on.
+    pub fn set_scrape(&self, interval: std::time::Duration) {
+        self.shared.sync().world.traffic.scrape = interval;
+    }
+
     /// What users got until now, by revision. The empty name: no backend at all.
     pub fn users(&self) -> BTreeMap<String, Users> {
         self.shared.sync().world.users.iter().map(|(revision, users)| (revision.to_string(), *users)).collect()
