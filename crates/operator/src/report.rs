@@ -104,7 +104,7 @@ fn count(fleet: &Fleet, report: &Report, took: std::time::Duration) {
             | Transition::Settings
             | Transition::Command => {}
         },
-        Some(Write::Create(_) | Write::Change(_) | Write::Delete(_) | Write::Status(_)) | None => {}
+        Some(Write::Create(_) | Write::Change(_) | Write::Delete(_) | Write::Adopt(_) | Write::Status(_)) | None => {}
     }
 }
 

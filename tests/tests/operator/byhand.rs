@@ -145,3 +145,39 @@ async fn a_deployment_and_services_that_are_deleted_at_rest_come_back_with_the_r
     stage.rests().await;
     invariants::status_follows(&stage);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_orphaned_is_taken_over_only_with_the_annotation_and_serves_on() {
+    let stage = Stage::stable(short(), 100.0).await;
+    let (stable, old) = (stage.register("stable"), stage.rollout()["metadata"]["uid"].clone());
+    let before = unserved(&stage);
+    assert!(stage.server.orphan("kubectl", "microapprollouts", NS, NAME));
+    sleep(Duration::from_secs(60)).await;
+    stage.put(short());
+    stage.until("it says whose the route is", |stage| stage.reads("Stalled", "True", "NameTaken")).await;
+    let said = stage.rollout()["status"]["conditions"].to_string();
+    assert!(said.contains("microapp.dev/adopt=true"), "{said}");
+    let orphans: Vec<_> = stage.children().into_iter().filter(|child| owner(child).is_null()).collect();
+    assert!(orphans.len() >= 6, "two Services, Deployment, record, prompts and route: {}", orphans.len());
+
+    stage.annotate("microapp.dev/adopt", "true");
+    stage.until("it serves again", |stage| stage.condition("Ready").is_some_and(|(status, _)| status == "True")).await;
+    assert_eq!(stage.register("stable"), stable, "{stage:?}");
+    let new = stage.rollout()["metadata"]["uid"].clone();
+    assert_ne!(new, old);
+    for child in stage.children() {
+        assert_eq!(owner(&child), new, "{} {}", child["kind"], child["metadata"]["name"]);
+    }
+    stage.upgrade(2);
+    is_promoted(&stage).await;
+    assert_eq!(unserved(&stage), before, "nobody was without an answer in between");
+}
+
+/// Requests for which there was no backend at all.
+fn unserved(stage: &Stage) -> u64 {
+    stage.prometheus.users().get("").map_or(0, |users| users.bad)
+}
+
+fn owner(child: &Value) -> Value {
+    child["metadata"]["ownerReferences"][0]["uid"].clone()
+}

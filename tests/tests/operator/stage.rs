@@ -182,9 +182,20 @@ impl Stage {
 
     /// `kubectl annotate`.
     pub fn command(&self, verb: &str, token_and_reason: &str) {
-        let key = format!("microapp.dev/{verb}");
-        let annotate = |rollout: &mut Value| rollout["metadata"]["annotations"][key] = token_and_reason.into();
+        self.annotate(&format!("microapp.dev/{verb}"), token_and_reason);
+    }
+
+    pub fn annotate(&self, key: &str, value: &str) {
+        let annotate = |rollout: &mut Value| rollout["metadata"]["annotations"][key] = value.into();
         assert!(self.server.edit("kubectl", "microapprollouts", NS, NAME, annotate));
+    }
+
+    /// Everything that the operator made for the rollout.
+    pub fn children(&self) -> Vec<Value> {
+        let kinds = ["deployments", "services", "controllerrevisions", "configmaps", "httproutes"];
+        let all = kinds.into_iter().flat_map(|plural| self.server.list(plural, NS));
+        all.filter(|object| object["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "microapp-operator")
+            .collect()
     }
 
     /// How the pods of a version answer.

@@ -4,6 +4,7 @@
 //! Service, sizes) come after it. One file per state; the deadlines are a table here.
 
 mod act;
+mod adopt;
 mod bake;
 mod capacity;
 mod delete;
@@ -96,6 +97,9 @@ pub fn decide(world: &World, now: Timestamp, evidence: &Judgement) -> Plan {
     if world.object.deleting {
         return delete::step();
     }
+    if let Some(orphan) = world.orphans.first() {
+        return adopt::step(orphan);
+    }
     let plan = match &world.route {
         RouteFact::Missing => lost::step(world, now, None),
         RouteFact::Unreadable { version, message } => lost::step(world, now, Some((version, message))),
@@ -121,7 +125,7 @@ fn patience(world: &World, now: Timestamp, plan: Plan) -> Plan {
 fn copies(world: &World, now: Timestamp, evidence: &Judgement, mut plan: Plan) -> Plan {
     match plan.write {
         Some(Write::Lower(_) | Write::Route(_)) => return plan,
-        Some(Write::Create(_) | Write::Change(_) | Write::Delete(_) | Write::Status(_)) | None => {}
+        Some(Write::Create(_) | Write::Change(_) | Write::Delete(_) | Write::Adopt(_) | Write::Status(_)) | None => {}
     }
     if let Some(write) = status::due(world, now, evidence, &plan) {
         plan.write = Some(Write::Status(Box::new(write)));

@@ -203,7 +203,7 @@ impl Action {
                 | Transition::Settings
                 | Transition::Command => None,
             },
-            Write::Create(_) | Write::Change(_) | Write::Delete(_) | Write::Status(_) => None,
+            Write::Create(_) | Write::Change(_) | Write::Delete(_) | Write::Adopt(_) | Write::Status(_) => None,
         }
     }
 }

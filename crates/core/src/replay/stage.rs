@@ -98,6 +98,7 @@ pub(super) fn set(
             ..MicroAppRolloutStatus::default()
         },
         conflict: None,
+        orphans: Vec::new(),
     })
 }
 
