@@ -157,6 +157,15 @@ impl Stage {
         stage
     }
 
+    /// A second revision, good so far, has had 1 % for some seconds.
+    pub async fn at_one_percent() -> Self {
+        let stage = Self::stable(short(), 100.0).await;
+        stage.upgrade(2);
+        stage.until("the first step", |stage| stage.weights() == [99, 1]).await;
+        sleep(Duration::from_secs(7)).await;
+        stage
+    }
+
     /// One more operator.
     pub fn start(&mut self) -> &Operator {
         self.started += 1;
