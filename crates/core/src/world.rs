@@ -39,6 +39,18 @@ pub struct World {
     /// What an earlier object of this name left without an owner, where this one may take it over.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orphans: Vec<Orphan>,
+    /// Why the last write did not get through, where a person can do something about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obstacle: Option<Obstacle>,
+}
+
+/// What stands between a plan and its write: a right that is missing, a name that is taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Obstacle {
+    /// The condition's reason.
+    pub reason: Reason,
+    /// What was refused.
+    pub message: String,
 }
 
 /// An object with our labels and without an owner.

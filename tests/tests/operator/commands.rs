@@ -6,10 +6,7 @@ use microapp_testkit::{Profile, PromFault};
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::{
-    invariants,
-    stage::Stage,
-};
+use crate::{invariants, stage::Stage};
 
 const STEPS: [f64; 3] = [1.0, 25.0, 100.0];
 const SOON: Duration = Duration::from_secs(1);

@@ -94,6 +94,7 @@ pub fn world(objects: &Objects, prices: &str, desired_since: Timestamp) -> World
         status: rollout::status(rollout),
         conflict: rollout::conflict(rollout, others),
         orphans: orphans::read(objects),
+        obstacle: None,
         object,
         desired,
         desired_since,

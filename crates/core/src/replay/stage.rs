@@ -99,6 +99,7 @@ pub(super) fn set(
         },
         conflict: None,
         orphans: Vec::new(),
+        obstacle: None,
     })
 }
 
