@@ -120,7 +120,7 @@ impl Bench {
     pub(super) fn run(self) -> Result<ExitCode> {
         let options = |keep| {
             let (faults, report) = (Vec::new(), PathBuf::from("target/bench/report.json"));
-            DemoOptions { keep, rps: 50.0, scrape: "1s".into(), faults, report, here: None }
+            DemoOptions { keep, rps: 200.0, scrape: "1s".into(), faults, report, here: None }
         };
         let reached = match self {
             Self::Exposure { runs, keep } => exposure(runs, &options(keep))?,

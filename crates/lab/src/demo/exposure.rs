@@ -54,7 +54,9 @@ fn measure(runs: usize, cluster: &Arc<Cluster>, images: &setup::Images, voice: V
             setup::rollout(cluster, manifest, &images.app[0], &environment)?;
             let outcome = trial(&mut stage, begun);
             if outcome.aborted.is_some() {
-                reactions.push(reaction::milliseconds(lab, &mut audit, &outcome)?);
+                let milliseconds = reaction::milliseconds(lab, &mut audit, &outcome)?;
+                stage.say(&format!("the route was written {milliseconds:.0} ms after its last scrape"));
+                reactions.push(milliseconds);
             }
             outcomes.push(outcome);
         }

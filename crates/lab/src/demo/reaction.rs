@@ -29,7 +29,8 @@ pub(crate) fn milliseconds(lab: &Lab, audit: &mut Audit, outcome: &Outcome) -> R
     };
     let index = |at: Timestamp| (at.as_millisecond() - started.as_millisecond() + WINDOW - 1).div_euclid(WINDOW);
     let alive = |scrapes: &Vec<(Timestamp, f64)>| {
-        scrapes.last().is_some_and(|(at, _)| at.as_millisecond() > lower.as_millisecond() - WINDOW)
+        // One that is gone is tried once or twice more, and does not answer.
+        scrapes.last().is_some_and(|(at, up)| *up > 0.0 && at.as_millisecond() > lower.as_millisecond() - WINDOW)
     };
     let up = lab.samples(&format!("up{{namespace=\"{NAMESPACE}\",pod=~\"{ROLLOUT}-.*\"}}[10m]"))?;
     let targets: Vec<_> = up.into_iter().map(before).filter(alive).collect();
