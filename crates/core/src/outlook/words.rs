@@ -47,15 +47,13 @@ impl Outlook {
     /// In one sentence without its full stop, bounded: for conditions and events.
     pub fn short(&self) -> String {
         let steps: Vec<_> = self.steps.iter().filter(|step| !step.skipped).take(12).map(StepOutlook::short).collect();
-        let skipped = self.steps.iter().filter(|step| step.skipped).count();
-        let skipped = if skipped == 0 {
-            String::new()
-        } else {
-            format!(", the first {skipped} of the steps left out for want of traffic")
-        };
+        let begins = self.steps.iter().any(|step| step.skipped).then(|| self.steps.iter().find(|step| !step.skipped));
+        let begins = begins
+            .flatten()
+            .map_or_else(String::new, |step| format!(", begins at {} since there is little traffic", step.weight));
         let tolerance = Percent::from_ppm(self.epsilon_ppm);
         let advice = self.advice().map_or_else(String::new, |advice| format!("; {advice}"));
-        format!("tolerance {tolerance}{skipped}; expected at stable's traffic: {}{advice}", steps.join(", "))
+        format!("tolerance {tolerance}{begins}; expected at stable's traffic: {}{advice}", steps.join(", "))
     }
 
     /// What to change where a step is expected to take more than half of `maxStepDuration`.
