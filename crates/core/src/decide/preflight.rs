@@ -1,6 +1,6 @@
 //! Preflight: the attempt exists at weight 0; may users reach the canary? Also where a ramp begins again.
 
-use microapp_api::conditions::Cause;
+use microapp_api::{conditions::Cause, v1alpha1::Verdict};
 
 use super::{
     State, ramp,
@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     evidence::{Preflight, Refusal},
+    explain,
     outlook::Outlook,
     plan::Plan,
     status,
@@ -51,7 +52,7 @@ pub(super) fn step(scene: &Scene, plan: &Strategy) -> Plan {
     }
     ramp::commanded(scene, plan, None).unwrap_or_else(|| {
         let pinned = scene.world.status.canary.as_ref().and_then(|canary| Outlook::of_pinned(canary.plan.as_ref()?));
-        let why = pinned.map_or_else(String::new, |outlook| format!(": {}", outlook.short()));
+        let why = pinned.map_or_else(String::new, |outlook| format!(": {}", outlook.findings()));
         ramp::raise(scene, plan, plan.first, &format!("preflight passed{why}"))
     })
 }
@@ -62,7 +63,10 @@ fn settled(scene: &Scene, plan: &Strategy) -> Option<Plan> {
     let pinned = scene.world.status.canary.as_ref()?.plan.as_ref()?.interval_millis.is_some();
     match &scene.evidence.settled {
         Some(settled) if !pinned => {
-            let message = format!("preflight passed: {}", Outlook::of(plan, settled).short());
+            let mut message = format!("preflight passed: {}", Outlook::of(plan, settled).findings());
+            for gate in scene.evidence.gates.iter().filter(|gate| gate.verdict == Verdict::NotWatched) {
+                message.push_str(&format!("; {} is {}", gate.name, explain::gate(gate)));
+            }
             Some(scene.wait(State::Preflight, "Progressing", message))
         }
         None if plan.epsilon_ppm.is_none() => {

@@ -6,6 +6,11 @@ use microapp_api::values::Percent;
 use super::{Fails, GateOutlook, Outlook, StepOutlook};
 use crate::explain::{self, percent, span};
 
+/// Why a gate cannot fail that has data.
+const CANNOT: &str = "cannot fail: stable is so bad that no canary would be clearly worse";
+/// Characters of [`Outlook::findings`]; a condition's message is cut at 1 000.
+const LONGEST: usize = 800;
+
 /// Requests per second, with as many digits as mean something.
 pub(super) fn rate(rps: f64) -> String {
     if rps >= 10.0 {
@@ -44,7 +49,27 @@ impl StepOutlook {
 }
 
 impl Outlook {
-    /// In one sentence without its full stop, bounded: for conditions and events.
+    /// Which gates have data of stable and can fail, and why one cannot; then [`Self::short`]. Bounded.
+    pub fn findings(&self) -> String {
+        let names = |able: bool| {
+            let gates = self.gates.iter().filter(move |gate| (gate.fails != Fails::Never) == able);
+            gates.map(|gate| gate.name.as_str()).collect::<Vec<_>>()
+        };
+        let (able, unable) = (names(true), names(false));
+        let mut found = Vec::new();
+        if !able.is_empty() {
+            let verb =
+                if able.len() == 1 { "has data of stable and can fail" } else { "have data of stable and can fail" };
+            found.push(format!("{} {verb}", able.join(", ")));
+        }
+        if !unable.is_empty() {
+            found.push(format!("{} {CANNOT}", unable.join(", ")));
+        }
+        found.push(self.short());
+        found.join("; ").chars().take(LONGEST).collect()
+    }
+
+    /// In one sentence without its full stop: tolerance, steps, and what to change.
     pub fn short(&self) -> String {
         let steps: Vec<_> = self.steps.iter().filter(|step| !step.skipped).take(12).map(StepOutlook::short).collect();
         let begins = self.steps.iter().any(|step| step.skipped).then(|| self.steps.iter().find(|step| !step.skipped));
@@ -66,10 +91,13 @@ impl Outlook {
         let weight = step.weight;
         let max = span(self.max_step);
         Some(if seconds.is_infinite() {
-            format!("{gate} cannot pass {weight}: allow a larger tolerance, or wait until stable has had more requests")
+            format!(
+                "{gate} cannot pass {weight}: set strategy.tolerance to a larger share, or wait until stable has had more requests"
+            )
         } else {
             format!(
-                "{weight} is likely to stay undecided within maxStepDuration ({max}): allow a larger tolerance, set it to Auto, or raise maxStepDuration to at least {:.0}m",
+                "{weight} is expected to take {}, more than half of maxStepDuration ({max}), and may stay undecided: set strategy.tolerance to a larger share or to Auto, or maxStepDuration to at least {:.0}m",
+                about(*seconds),
                 (2.0 * seconds / 60.0).ceil()
             )
         })
@@ -100,7 +128,7 @@ impl GateOutlook {
         let fails = match self.fails {
             Fails::Share(share) => format!("it can fail, at more than {} bad", percent(share)),
             Fails::Mean => "it can fail, from the twentieth window of a step on".to_owned(),
-            Fails::Never => "it cannot fail: stable is so bad that no canary is clearly worse".to_owned(),
+            Fails::Never => format!("it {CANNOT}"),
         };
         let steps: Vec<_> = outlook
             .steps
@@ -108,14 +136,14 @@ impl GateOutlook {
             .zip(&self.seconds)
             .filter(|(step, _)| !step.skipped)
             .map(|(step, seconds)| {
-                let needed = if seconds.is_infinite() { "never passes".to_owned() } else { about(*seconds) };
-                format!("{} {needed}", step.weight)
+                let needed = if seconds.is_infinite() { "for ever".to_owned() } else { about(*seconds) };
+                format!("{needed} at {}", step.weight)
             })
             .collect();
         let needs = match (steps.is_empty(), self.least) {
             (true, _) => String::new(),
-            (false, false) => format!("; a canary as good passes {}", steps.join(", ")),
-            (false, true) => format!("; at least {}", steps.join(", ")),
+            (false, false) => format!("; a canary as good is expected to need {}", steps.join(", ")),
+            (false, true) => format!("; a canary as good needs at least {}", steps.join(", ")),
         };
         format!("{}: {before}{bursts}; {fails}{needs}", self.name)
     }
