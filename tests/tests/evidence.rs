@@ -97,8 +97,11 @@ fn saved_loaded_and_continued_it_is_what_it_would_have_been() {
 #[test]
 fn what_is_no_checkpoint_of_this_plan_is_nothing() {
     let saved = begin().save().unwrap();
-    assert!(Evidence::load(&saved, strategy()).is_some());
+    let settled = begin().strategy;
+    assert!(Evidence::load(&saved, settled.clone()).is_some());
+    assert_eq!(settled.epsilon_ppm, Some(5_000));
+    assert_eq!(Evidence::load(&saved, strategy()), None, "judged with a tolerance that this plan does not have");
     for text in ["", "e1", "e1.0.", "e2.0.AAAA", &saved[..saved.len() - 40], &saved.replace("e1", "e0")] {
-        assert_eq!(Evidence::load(text, strategy()), None, "{text}");
+        assert_eq!(Evidence::load(text, settled.clone()), None, "{text}");
     }
 }

@@ -5,7 +5,7 @@ use microapp_api::{
     conditions::{ConditionType, Reason},
     v1alpha1::{Canary, OnInconclusive, PinnedPlan, Verdict},
 };
-use microapp_core::decide::READY_DEADLINE;
+use microapp_core::{decide::READY_DEADLINE, outlook::Outlook};
 
 use crate::{
     outcome::Outcome,
@@ -23,6 +23,7 @@ pub fn paragraphs(view: &View) -> Vec<String> {
         text.push(format!("The operator says: {} ({}).", says.message.trim_end_matches('.'), says.reason));
     }
     text.extend(trouble(view));
+    text.extend(outlook(view));
     text.extend(gates(view));
     text.extend(last(view));
     text.push(format!("Next: {}", next(view)));
@@ -70,6 +71,15 @@ fn trouble(view: &View) -> Vec<String> {
             Some(format!("{words}: {} ({}).", condition.message.trim_end_matches('.'), condition.reason))
         })
         .collect()
+}
+
+/// What preflight found before any user reached the canary, and how long the steps were expected to take.
+fn outlook(view: &View) -> Vec<String> {
+    let plan = view.running().and_then(|canary| canary.plan.as_ref());
+    let Some(outlook) = plan.and_then(Outlook::of_pinned) else { return Vec::new() };
+    let mut text = vec!["What preflight found:".to_owned()];
+    text.extend(outlook.lines().into_iter().map(|line| format!("  {line}.")));
+    text
 }
 
 /// What each gate saw and how strong the evidence is.
@@ -145,7 +155,8 @@ fn running(view: &View, canary: &Canary) -> String {
         return format!("nothing is raised without the plan of the attempt. {breach}");
     };
     let Ok(step) = usize::try_from(canary.step) else {
-        let first = plan.steps.first().map_or("the first step", |step| step.weight.as_str());
+        let first = usize::try_from(plan.first_step).ok().and_then(|first| plan.steps.get(first));
+        let first = first.map_or("the first step", |step| step.weight.as_str());
         return format!(
             "{first} of the traffic as soon as stable's own numbers are there and the canary's pods are scraped."
         );

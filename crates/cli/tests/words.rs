@@ -72,6 +72,23 @@ Next: 25% of the traffic at 12:06:00Z (in 58 s) at the earliest, when every gate
 }
 
 #[test]
+fn why_says_what_preflight_found_and_how_long_the_steps_take() {
+    let mut rollout = rollout();
+    let plan = &mut rollout["status"]["canary"]["plan"];
+    plan["intervalMillis"] = json!(5_000);
+    plan["gates"][0]["baseline"] = json!({"counts": [90, 18_000], "millis": 3_600_000, "phi": "1.25"});
+    plan["gates"][1]["baseline"] = json!({"counts": [18_000], "sum": "36000000000", "millis": 3_600_000});
+    let text = why::paragraphs(&view(&rollout, &annotations())).join("\n");
+    let expected = "\
+What preflight found:
+  errors: stable before: 90 bad of 18000 requests (0.50 %) in 1 h, 5.0 a second, in bursts of 1.2; it can fail, at more than 0.93 % bad; a canary as good is expected to need 17 min at 1%, 27 min at 5%, 1 h 3 min at 25%.
+  cost: stable before: 0.000002 USD a request over 18000 requests in 1 h, 5.0 a second; it can fail, from the twentieth window of a step on; a canary as good needs at least 7 min 32 s at 1%, 2 min 20 s at 5%, 17 min at 25%.
+  tolerance 0.5%; expected at stable's traffic: 1% about 17 min (errors), 5% about 27 min (errors), 25% about 1 h 3 min (errors), 100% 30 min; 25% is expected to take 1 h 3 min, more than half of maxStepDuration (1 h), and may stay undecided: set strategy.tolerance to a larger share or to Auto, or maxStepDuration to at least 127m.
+";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
 fn why_says_how_a_rejected_revision_is_tried_again() {
     let (rollout, annotations) = rolled_back("GateFailed");
     let text = why::paragraphs(&view(&rollout, &annotations)).join("\n");

@@ -105,7 +105,7 @@ fn power(ln: f64) -> String {
 }
 
 /// Two significant digits of a share.
-fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     let percent = share * 100.0;
     if percent >= 10.0 || percent == 0.0 { format!("{percent:.0} %") } else { format!("{percent:.2} %") }
 }

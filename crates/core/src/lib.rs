@@ -17,6 +17,7 @@ pub mod decide;
 pub mod evidence;
 pub mod explain;
 pub mod lens;
+pub mod outlook;
 pub mod plan;
 pub mod register;
 pub mod replay;

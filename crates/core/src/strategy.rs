@@ -92,6 +92,28 @@ pub enum OnInconclusive {
     Rollback,
 }
 
+/// What happens where no tolerance fits the traffic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LowTraffic {
+    /// Nothing starts.
+    #[default]
+    Hold,
+    /// The ramp begins at the lowest step that fits.
+    SkipSteps,
+}
+
+impl LowTraffic {
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over a reference
+    const fn is_hold(&self) -> bool {
+        matches!(self, Self::Hold)
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+const fn is_zero(index: &usize) -> bool {
+    *index == 0
+}
+
 /// The resolved plan of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -104,8 +126,16 @@ pub struct Strategy {
     pub alpha_ppm: i64,
     /// False promotion per gate and step, parts per million (50 000 = 5 %).
     pub beta_ppm: i64,
-    /// The extra share of bad responses at full traffic that the ramp must exclude, parts per million.
-    pub epsilon_ppm: i64,
+    /// The extra share of bad responses at full traffic that the ramp must exclude, parts per million. `None`: `Auto`, and
+    /// preflight has not chosen yet.
+    #[serde(default)]
+    pub epsilon_ppm: Option<i64>,
+    /// What `Auto` does where no tolerance fits.
+    #[serde(default, skip_serializing_if = "LowTraffic::is_hold")]
+    pub low_traffic: LowTraffic,
+    /// The step that the ramp begins with.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub first: usize,
     /// After so long an undecided step is `on_inconclusive`'s, milliseconds.
     pub max_step_millis: i64,
     /// See [`OnInconclusive`].
@@ -123,6 +153,11 @@ impl Strategy {
         self.steps.len().saturating_sub(1)
     }
 
+    /// The weights of all steps as shares.
+    pub fn weights(&self) -> Vec<f64> {
+        self.steps.iter().map(|step| step.weight.as_fraction()).collect()
+    }
+
     /// The weight after step `index`: 100 % after the last one.
     pub fn next_weight(&self, index: usize) -> Weight {
         self.steps.get(index + 1).map_or(Weight::FULL, |step| step.weight)
@@ -133,8 +168,6 @@ impl Strategy {
 const ALPHA_PPM: i64 = 10_000;
 /// False promotion per gate and step: 5 %.
 const BETA_PPM: i64 = 50_000;
-/// The tolerance where it is `Auto`: 0.5 %.
-const EPSILON_PPM: i64 = 5_000;
 
 /// A spec that names no usable plan: a sentence that says what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -148,7 +181,7 @@ fn wrong(field: &str) -> impl Fn(values::ValueError) -> Unusable + '_ {
 impl Strategy {
     /// Reads the plan out of a spec. The schema refuses most mistakes; stored objects may be older than the schema.
     pub fn resolve(spec: &MicroAppRolloutSpec, prices: &str) -> Result<Self, Unusable> {
-        let api::Strategy { preset: _, steps: _, max_step_duration, on_inconclusive, tolerance, low_traffic: _ } =
+        let api::Strategy { preset: _, steps: _, max_step_duration, on_inconclusive, tolerance, low_traffic } =
             &spec.strategy;
         let steps = spec.strategy.effective_steps().iter().map(step).collect::<Result<Vec<_>, _>>()?;
         let (gates, defaulted) = spec.effective_gates();
@@ -158,8 +191,8 @@ impl Strategy {
             .collect::<Result<Vec<_>, _>>()?;
         let tolerance: values::Tolerance = tolerance.parse().map_err(wrong("strategy.tolerance"))?;
         let epsilon_ppm = match tolerance {
-            values::Tolerance::Auto => EPSILON_PPM,
-            values::Tolerance::Given(share) => share.ppm(),
+            values::Tolerance::Auto => None,
+            values::Tolerance::Given(share) => Some(share.ppm()),
         };
         let plan = Self {
             steps,
@@ -168,6 +201,11 @@ impl Strategy {
             alpha_ppm: ALPHA_PPM,
             beta_ppm: BETA_PPM,
             epsilon_ppm,
+            low_traffic: match low_traffic {
+                api::LowTraffic::Hold => LowTraffic::Hold,
+                api::LowTraffic::SkipSteps => LowTraffic::SkipSteps,
+            },
+            first: 0,
             max_step_millis: millis(max_step_duration, "strategy.maxStepDuration")?,
             on_inconclusive: match on_inconclusive {
                 api::OnInconclusive::Hold => OnInconclusive::Hold,
@@ -198,18 +236,33 @@ impl Strategy {
 
     /// The form that status keeps.
     pub fn to_pinned(&self) -> api::PinnedPlan {
-        let Self { steps, gates, alpha_ppm, beta_ppm, epsilon_ppm, max_step_millis, on_inconclusive, replicas, prices } =
-            self;
+        let Self {
+            steps,
+            gates,
+            alpha_ppm,
+            beta_ppm,
+            epsilon_ppm,
+            low_traffic,
+            first,
+            max_step_millis,
+            on_inconclusive,
+            replicas,
+            prices,
+        } = self;
         api::PinnedPlan {
             steps: steps
                 .iter()
                 .map(|step| api::PinnedStep { weight: step.weight.to_string(), dwell_millis: step.dwell_millis })
                 .collect(),
-            first_step: 0,
+            first_step: i32::try_from(*first).unwrap_or(i32::MAX),
             gates: gates.iter().map(pin_gate).collect(),
             alpha: decimal(*alpha_ppm),
             beta: decimal(*beta_ppm),
-            epsilon: decimal(*epsilon_ppm),
+            epsilon: epsilon_ppm.map_or_else(|| AUTO.to_owned(), decimal),
+            low_traffic: match low_traffic {
+                LowTraffic::Hold => api::LowTraffic::Hold,
+                LowTraffic::SkipSteps => api::LowTraffic::SkipSteps,
+            },
             price_digest: (!prices.is_empty()).then(|| prices.clone()),
             max_step_millis: *max_step_millis,
             on_inconclusive: match on_inconclusive {
@@ -238,7 +291,12 @@ impl Strategy {
             gates,
             alpha_ppm: ppm(&plan.alpha)?,
             beta_ppm: ppm(&plan.beta)?,
-            epsilon_ppm: ppm(&plan.epsilon)?,
+            epsilon_ppm: if plan.epsilon == AUTO { None } else { Some(ppm(&plan.epsilon)?) },
+            low_traffic: match plan.low_traffic {
+                api::LowTraffic::Hold => LowTraffic::Hold,
+                api::LowTraffic::SkipSteps => LowTraffic::SkipSteps,
+            },
+            first: usize::try_from(plan.first_step).ok().filter(|first| *first < plan.steps.len())?,
             max_step_millis: plan.max_step_millis,
             on_inconclusive: match plan.on_inconclusive {
                 api::OnInconclusive::Hold => OnInconclusive::Hold,
@@ -334,12 +392,15 @@ fn pin_gate(gate: &Gate) -> api::PinnedGate {
     pinned
 }
 
+/// A tolerance that preflight has not chosen yet.
+pub(crate) const AUTO: &str = "Auto";
+
 fn needs_prices(gates: &[Gate]) -> bool {
     gates.iter().any(|gate| matches!(gate.kind, GateKind::TokenCost { .. }))
 }
 
 /// Parts per million as a decimal fraction without trailing zeros: 10 000 is `0.01`.
-fn decimal(ppm: i64) -> String {
+pub(crate) fn decimal(ppm: i64) -> String {
     let text = format!("{}.{:06}", ppm / 1_000_000, ppm % 1_000_000);
     let text = text.trim_end_matches('0').trim_end_matches('.');
     text.to_owned()

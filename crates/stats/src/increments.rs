@@ -42,3 +42,13 @@ pub fn ln_e_pass(n: f64, x: f64, p_bad: f64, phi: f64) -> f64 {
     let p = clamp(p_bad);
     log_mean_exp(&PASS_GRID.map(|q| (x * ln(q) + (n - x) * ln((1.0 - q * p) / (1.0 - p))) / phi))
 }
+
+/// The rate at which the mildest alternative of [`inc_absolute`] neither wins nor loses, 1.23 `p0` for a small one; 1
+/// where `p0` leaves no room above it.
+pub(crate) fn break_even(p0: f64) -> f64 {
+    let p0 = clamp(p0);
+    let r = FAIL_GRID[0];
+    let p = clamp(r * p0 / (1.0 - p0 + r * p0));
+    let lost = -ln((1.0 - p) / (1.0 - p0));
+    if p <= p0 { 1.0 } else { lost / (ln(p / p0) + lost) }
+}

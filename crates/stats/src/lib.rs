@@ -10,7 +10,8 @@
 //!   canary is *not* worse by the margin of that step.
 //! - [`BakeGate`]: the same at 100 %, where stable has no traffic to compare with.
 //! - [`MeanGate`]: tokens and cost per request.
-//! - [`pass_requests`], [`step_seconds`], [`auto_tolerance`]: how long a ramp will take, before any traffic moves.
+//! - [`pass_requests`], [`step_seconds`], [`mean_step_seconds`], [`auto_tolerance`], [`lowest_start`]: how long a ramp
+//!   will take and where it can begin, before any traffic moves.
 //!
 //! There is no clock, no randomness and no I/O here. `ln` and `exp` come from `libm` and sums run in a fixed order,
 //! so the same windows give the same bytes anywhere. Each gate saves into about 1 kB and goes on as if it had never
@@ -75,7 +76,10 @@ pub use bake::{BakeGate, DECIDE_SECONDS};
 pub use grid::{FAIL_GRID, K, PASS_GRID, T_MAX, log_add, log_mean_exp, log_sum_exp};
 pub use increments::{inc_absolute, inc_relative, ln_e_pass};
 pub use mean::{MeanConfig, MeanGate, MeanWindow, PASS_BATCH, PASS_REQUESTS, Sum};
-pub use plan::{PlannedGate, TOLERANCES, auto_tolerance, pass_requests, step_seconds};
+pub use plan::{
+    PlannedGate, TOLERANCES, auto_tolerance, lowest_start, mean_step_seconds, pass_requests, slower,
+    smallest_tolerance, step_seconds,
+};
 pub use process::{Form, Plain, Switch};
 pub use rate::{Processes, RateConfig, RateGate};
 pub use tally::{RateWindow, Tally};

@@ -4,7 +4,7 @@ use libm::log as ln;
 
 use crate::baseline::{Baseline, margin};
 use crate::codec::{self, RATE_V1, Reader, Writer};
-use crate::increments::{inc_relative, ln_e_pass};
+use crate::increments::{break_even, inc_relative, ln_e_pass};
 use crate::pairing::{Pairing, over_guard};
 use crate::process::{Absolute, Form, Plain, Relative};
 use crate::tally::{RateWindow, Tally};
@@ -276,6 +276,14 @@ impl RateGate {
     /// The rate that the step must exclude: a lower bound of stable's plus max(min(20 pp, ε / next weight), p̂/2).
     pub fn p_bad(&self, next_weight: f64) -> f64 {
         self.baseline.p_bad(self.config.epsilon, next_weight, self.config.phi)
+    }
+
+    /// The rate that the canary must be above before any rule can ever fail, while stable's stays as before: `None` where
+    /// there is none below 1. Under it even the mildest alternative of the mixtures loses by each request.
+    pub fn least_failing(&self) -> Option<f64> {
+        let over_slo = break_even(self.config.slo.max(self.p_before));
+        let least = over_slo.min(break_even(floor(self.p_before)));
+        (least < 1.0).then_some(least)
     }
 
     /// Too little baseline: even a canary equal to stable would not pass.

@@ -2,8 +2,11 @@
 
 mod common;
 
-use common::config;
-use microapp_stats::{PlannedGate, RateConfig, Tally, auto_tolerance, pass_requests, step_seconds};
+use common::{Random, config};
+use microapp_stats::{
+    MeanConfig, MeanGate, MeanWindow, PlannedGate, RateConfig, RateGate, RateWindow, Tally, auto_tolerance,
+    lowest_start, mean_step_seconds, pass_requests, step_seconds,
+};
 
 const WEIGHTS: [f64; 4] = [0.01, 0.05, 0.25, 1.0];
 
@@ -63,4 +66,107 @@ fn the_first_step_takes_half_an_hour_at_one_request_per_second_for_any_tolerance
         }
     }
     assert!(step_seconds(&planned(0.04, 0.0), &WEIGHTS).iter().all(|seconds| seconds.is_infinite()));
+}
+
+/// §2.10 of the reference: errors at 0.5 %, half of 60 minutes.
+#[test]
+fn with_little_traffic_the_ramp_begins_at_the_lowest_step_that_fits() {
+    for (rps, first, epsilon, minutes) in [
+        (0.2, 2, 0.10, vec![14.0]),
+        (0.5, 1, 0.05, vec![13.0, 13.0]),
+        (1.0, 1, 0.02, vec![18.0, 22.0]),
+        (10.0, 0, 0.005, vec![]),
+    ] {
+        let gate = planned(0.005, rps);
+        let seconds = |epsilon: f64| {
+            step_seconds(&PlannedGate { config: RateConfig { epsilon, ..gate.config }, ..gate }, &WEIGHTS)
+        };
+        assert_eq!(lowest_start(1800.0, seconds), Some((first, epsilon)), "{rps} rps");
+        for (seconds, minutes) in seconds(epsilon)[first..].iter().zip(minutes) {
+            assert!((seconds / 60.0 - minutes).abs() < 1.0, "{} instead of {minutes} min", seconds / 60.0);
+        }
+    }
+    // Hardly any traffic: nothing fits, and the bake is no place to begin.
+    let gate = planned(0.005, 0.001);
+    assert_eq!(lowest_start(1800.0, |_| step_seconds(&gate, &WEIGHTS)), None);
+}
+
+#[test]
+fn a_step_that_the_gate_would_refuse_is_out_of_reach() {
+    // 2 of 400: too little baseline to tell 0.5 % more at full traffic, enough for 10 points.
+    let gate = PlannedGate { config: config(), baseline: Tally::new(400, 2), rps: 50.0 };
+    let refused = RateGate::new(gate.config, gate.baseline);
+    let seconds = step_seconds(&gate, &WEIGHTS);
+    for (index, seconds) in seconds.iter().enumerate() {
+        assert_eq!(seconds.is_infinite(), refused.refused(WEIGHTS[index + 1]), "step {index}");
+    }
+    assert!(seconds[2].is_infinite() && seconds[0].is_finite(), "{seconds:?}");
+}
+
+/// The formula takes the expected counts; a run meets others. The mean time of whole gates, in windows of 5 s, is
+/// within a fifth of the formula's.
+#[test]
+fn the_expected_time_of_a_step_is_that_of_simulated_steps() {
+    let mut random = Random(11);
+    for (rps, step, epsilon) in [(50.0, 0, 0.005), (50.0, 1, 0.005), (50.0, 2, 0.005), (10.0, 1, 0.01), (10.0, 2, 0.01)]
+    {
+        let gate = planned(0.005, rps);
+        let gate = PlannedGate { config: RateConfig { epsilon, ..gate.config }, ..gate };
+        let expected = step_seconds(&gate, &WEIGHTS)[step];
+        let runs = 200;
+        let mut sum = 0.0;
+        for _ in 0..runs {
+            let mut state = RateGate::new(gate.config, gate.baseline);
+            let mut t = 0.0;
+            while !state.passes(WEIGHTS[step + 1]) && t < 20.0 * expected {
+                t += 5.0;
+                let mut side = |share: f64| {
+                    let n = random.poisson(rps * share * 5.0);
+                    Tally::new(n, random.bad(n, 0.005))
+                };
+                let (canary, stable) = (side(WEIGHTS[step]), side(1.0 - WEIGHTS[step]));
+                state.window(&RateWindow { t, dt: 5.0, canary, stable, ..RateWindow::default() });
+            }
+            sum += t;
+        }
+        let ratio = sum / f64::from(runs) / expected;
+        assert!((0.8..1.2).contains(&ratio), "{rps} rps, step {step}: {ratio} of {expected} s");
+    }
+}
+
+/// §4.5 of the reference: equal cost passes the last step, 25 % of 50 requests/s, after 2.4 to 2.6 minutes.
+#[test]
+fn a_mean_needs_at_least_twenty_windows_and_twenty_batches_at_the_last_step() {
+    let seconds = mean_step_seconds(50.0, 5.0, &WEIGHTS);
+    assert!((108.0..110.0).contains(&seconds[0]), "{seconds:?}");
+    assert!((100.0..100.1).contains(&seconds[1]), "{seconds:?}");
+    // At low traffic it is the 1 200 requests.
+    let slow = mean_step_seconds(0.5, 5.0, &WEIGHTS)[2];
+    assert!((slow / 3600.0 - 2.67).abs() < 0.05, "{slow} s");
+    assert!(mean_step_seconds(0.0, 5.0, &WEIGHTS).iter().all(|seconds| seconds.is_infinite()));
+
+    // The wait for 20 batches, simulated; values without spread pass as soon as they are there. Up to a tenth more at half
+    // a request per second, where some canary windows find no request of stable to be paired with.
+    let mut random = Random(12);
+    for rps in [0.5, 5.0, 30.0, 50.0, 70.0, 200.0] {
+        let expected = mean_step_seconds(rps, 5.0, &WEIGHTS)[2];
+        let mut sum = 0.0;
+        for _ in 0..50 {
+            let config =
+                MeanConfig { max_increase: Some(0.1), max_per_request: None, alpha_g: 0.01, beta: 0.05, steps: 3 };
+            let mut gate = MeanGate::new(config);
+            let mut t = 0.0;
+            while !gate.passes(1.0, true) {
+                t += 5.0;
+                let mut side = |mean: f64| {
+                    let n = random.poisson(mean);
+                    (n, i128::from(n) * 1_000)
+                };
+                gate.window(&MeanWindow { t, canary: side(rps * 1.25), stable: side(rps * 3.75), gap: false });
+            }
+            sum += t;
+        }
+        let ratio = sum / 50.0 / expected;
+        assert!((0.95..1.1).contains(&ratio), "{rps} rps: {ratio} of {expected} s");
+    }
 }

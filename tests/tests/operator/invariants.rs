@@ -28,18 +28,22 @@ pub fn share(object: &Value) -> f64 {
     }
 }
 
-/// Checks I1, I2, I3, I4 and I5 over the history, with the weights of the plan's steps in percent.
+/// Checks I1, I2, I3, I4 and I5 over the history, with the weights of the plan's steps in percent. An attempt may begin
+/// above the first step where its plan says so, and only with `lowTraffic: SkipSteps`; before anybody reaches a canary
+/// the plan in status has its tolerance.
 ///
 /// What somebody else wrote is not ours to answer for; that it is put right is another test.
 pub fn hold(stage: &Stage, steps: &[f64], skips: bool) {
     let mut last: Option<Register> = None;
     let mut over = 0;
     let mut wanted = 0;
+    let mut canary = Value::Null;
     for version in stage.server.history() {
         let object = &version.object;
         match (version.key.plural.as_str(), version.change) {
             ("microapprollouts", _) if version.key.name == NAME => {
                 wanted = object["spec"]["replicas"].as_i64().unwrap_or(1);
+                canary = object["status"]["canary"].clone();
             }
             ("deployments", change) => {
                 let revision = object["metadata"]["labels"]["microapp.dev/revision"].as_str().unwrap_or_default();
@@ -69,8 +73,14 @@ pub fn hold(stage: &Stage, steps: &[f64], skips: bool) {
                     let new = next.attempt > before.attempt;
                     assert!(!new || share == 0.0, "I12: a new attempt begins at 0, {at}");
                     let place = |register: &Register| register.step.map_or(-1, |step| i64::try_from(step).unwrap());
-                    let up = place(&next) - if new { -1 } else { place(before) };
+                    let from = if new { -1 } else { place(before) };
+                    let plan = if canary["attempt"] == next.attempt { &canary["plan"] } else { &Value::Null };
+                    let first = plan["firstStep"].as_i64().unwrap_or(0);
+                    assert!(first == 0 || plan["lowTraffic"] == "SkipSteps", "I5: begins at step {first}, {at}");
+                    let up = place(&next) - if from < 0 { first - 1 } else { from };
                     assert!(up <= 1 || skips, "I5: {up} steps at once, {at}");
+                    let settled = plan["intervalMillis"].is_i64() && plan["epsilon"] != "Auto";
+                    assert!(settled || share == 0.0 || from >= 0, "raised before status has the tolerance, {at}");
                 }
                 last = Some(next);
             }

@@ -10,6 +10,7 @@ mod invariants;
 mod leaders;
 mod pods;
 mod prometheus;
+mod quiet;
 mod speed;
 mod stage;
 mod sweep;

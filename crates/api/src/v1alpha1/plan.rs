@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ErrorRate, Gate, Hallucination, Latency, OnInconclusive, TelemetryPreset, TokenCost};
+use super::{ErrorRate, Gate, Hallucination, Latency, LowTraffic, OnInconclusive, TelemetryPreset, TokenCost};
 
 /// All that an attempt was begun with. Editing the spec in mid-rollout changes none of it.
 ///
@@ -22,7 +22,11 @@ pub struct PinnedPlan {
     /// Chance of a false pass per gate and step, as a fraction (`0.05`).
     pub beta: String,
     /// Tolerance: the extra share of bad responses at full traffic that the ramp must exclude, as a fraction (`0.005`).
+    /// `Auto` until preflight has chosen it, before the first raise, from what the stable revision did before.
     pub epsilon: String,
+    /// What happens where no tolerance fits the traffic.
+    #[serde(default)]
+    pub low_traffic: LowTraffic,
     /// Digest of the price table, where a gate counts money.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price_digest: Option<String>,
@@ -34,7 +38,7 @@ pub struct PinnedPlan {
     /// `spec.replicas` at Begin: the smallest basis of sizes during the attempt.
     #[serde(default)]
     pub replicas: i32,
-    /// Length of an evidence window in milliseconds: the scrape interval as measured.
+    /// Length of an evidence window in milliseconds: the scrape interval as preflight measured it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval_millis: Option<i64>,
 }
@@ -88,7 +92,7 @@ pub struct PinnedBaseline {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sum: Option<String>,
     /// Length of the time that was counted, in milliseconds.
-    pub seconds: i64,
+    pub millis: i64,
     /// Overdispersion φ ≥ 1, as a decimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phi: Option<String>,

@@ -1,6 +1,6 @@
 //! Preflight: the attempt exists at weight 0; may users reach the canary? Also where a ramp begins again.
 
-use microapp_api::conditions::Cause;
+use microapp_api::{conditions::Cause, v1alpha1::Verdict};
 
 use super::{
     State, ramp,
@@ -9,6 +9,8 @@ use super::{
 };
 use crate::{
     evidence::{Preflight, Refusal},
+    explain,
+    outlook::Outlook,
     plan::Plan,
     status,
     strategy::Strategy,
@@ -41,18 +43,44 @@ pub(super) fn step(scene: &Scene, plan: &Strategy) -> Plan {
         Preflight::Refused(refusals) => return refused(scene, refusals),
         Preflight::Passed => {}
     }
+    if let Some(settling) = settled(scene, plan) {
+        return settling;
+    }
     if !scene.evidence.canary_seen {
         let message = "waiting for Prometheus to scrape every pod of the canary";
         return scene.wait(State::Preflight, "Progressing", message);
     }
-    ramp::commanded(scene, plan, None).unwrap_or_else(|| ramp::raise(scene, plan, 0, "preflight passed"))
+    ramp::commanded(scene, plan, None).unwrap_or_else(|| {
+        let pinned = scene.world.status.canary.as_ref().and_then(|canary| Outlook::of_pinned(canary.plan.as_ref()?));
+        let why = pinned.map_or_else(String::new, |outlook| format!(": {}", outlook.findings()));
+        ramp::raise(scene, plan, plan.first, &format!("preflight passed{why}"))
+    })
+}
+
+/// What preflight chose stands in status before anybody reaches the canary, so that a restart in between cannot choose
+/// again: a wait of one status write.
+fn settled(scene: &Scene, plan: &Strategy) -> Option<Plan> {
+    let pinned = scene.world.status.canary.as_ref()?.plan.as_ref()?.interval_millis.is_some();
+    match &scene.evidence.settled {
+        Some(settled) if !pinned => {
+            let mut message = format!("preflight passed: {}", Outlook::of(plan, settled).findings());
+            for gate in scene.evidence.gates.iter().filter(|gate| gate.verdict == Verdict::NotWatched) {
+                message.push_str(&format!("; {} is {}", gate.name, explain::gate(gate)));
+            }
+            Some(scene.wait(State::Preflight, "Progressing", message))
+        }
+        None if plan.epsilon_ppm.is_none() => {
+            Some(scene.wait(State::Preflight, "Progressing", "waiting for the evidence of this attempt"))
+        }
+        Some(_) | None => None,
+    }
 }
 
 /// Too few pods, for at most ten minutes since there were enough.
 fn not_ready(scene: &Scene, plan: &Strategy) -> Option<Plan> {
     let canary = scene.canary()?;
     let arm = scene.arm(canary);
-    let needed = super::capacity::canary(scene.basis, plan.steps.first()?.weight);
+    let needed = super::capacity::canary(scene.basis, plan.steps.get(plan.first)?.weight);
     let ready = arm.ready();
     if ready >= needed && arm.signal().is_none() {
         return None;

@@ -110,7 +110,7 @@ pub(super) fn commanded(scene: &Scene, plan: &Strategy, index: Option<usize>) ->
     if target.attempt != scene.register.attempt || target.step != index {
         return None;
     }
-    let next = if target.skip { index.map_or(0, |index| index + 1) } else { plan.last() };
+    let next = if target.skip { index.map_or(plan.first, |index| index + 1) } else { plan.last() };
     let mut plan = raise(scene, plan, next.min(plan.last()), "by command");
     if let Some(Write::Route(write)) = &mut plan.write {
         write.register.tokens = write.register.tokens.with_pause(false).with(Verb::Promote.as_str(), &command.token);
@@ -148,7 +148,7 @@ pub(super) fn raise(scene: &Scene, plan: &Strategy, to: usize, why: &str) -> Pla
     let (Some(canary), Some(step)) = (scene.canary(), plan.steps.get(to)) else {
         return scene.wait(State::Held, "Inconclusive", "there is no such step");
     };
-    let state = if to == 0 { State::Preflight } else { State::Ramp };
+    let state = if to <= plan.first { State::Preflight } else { State::Ramp };
     let needed = capacity::canary(scene.basis, step.weight);
     if let Some(write) = resize(scene, canary, needed) {
         let message = format!("{why}; {} needs {needed} pods", step.weight);

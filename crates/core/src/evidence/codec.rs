@@ -35,6 +35,7 @@ impl Evidence {
             interval,
             ready,
             refusals: _, // found again by the next preflight
+            settled: _,  // pinned in status by the same write
             gates,
             last,
             windows,
@@ -87,6 +88,11 @@ impl Evidence {
         let gates = strategy.gates.iter().map(|gate| load_gate(&gate.name, bytes)).collect::<Option<Vec<_>>>()?;
         let watermarks = marks::load(bytes)?;
         let watch = Watch { watermarks, ..serde_json::from_slice(bytes).ok()? };
+        let ready = flags & 1 == 1;
+        if ready && strategy.epsilon_ppm.is_none() {
+            // Judged with a tolerance that the plan does not have: preflight chooses again.
+            return None;
+        }
         Some(Self {
             attempt,
             strategy,
@@ -95,8 +101,9 @@ impl Evidence {
             paused,
             guarded,
             interval,
-            ready: flags & 1 == 1,
+            ready,
             refusals: Vec::new(),
+            settled: None,
             gates,
             last: last.is_finite().then_some(last),
             windows,

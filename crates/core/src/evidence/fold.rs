@@ -1,6 +1,6 @@
 //! `fold`: counts in, evidence out. Pure and total.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Evidence, Position,
@@ -8,7 +8,8 @@ use super::{
 };
 use crate::{
     counts::{BeforeResult, Counts, Side, Unknown, Window},
-    strategy::GateKind,
+    outlook::{self, Settled},
+    strategy::{Gate, GateKind, Strategy},
 };
 
 /// The evidence after what became known. The position says which weight is in force; a change of it starts the
@@ -54,6 +55,10 @@ impl Evidence {
         if bake == Bake::StepBack && self.is_over() {
             self.backs = self.backs.saturating_add(1);
         }
+        if at.step.is_some() {
+            // Status has had it since before the raise.
+            self.settled = None;
+        }
         if self.step.is_none() && at.step.is_some() {
             // Only a person raises a canary that hung.
             self.hung = false;
@@ -81,9 +86,18 @@ impl Evidence {
             self.interval = interval;
         }
         self.refusals.clear();
-        let strategy = self.strategy.clone();
+        let known = |gate: &Gate| Some((gate.name.clone(), *before.get(&gate.name)?.as_ref().ok()?));
+        let known: BTreeMap<_, _> = self.strategy.gates.iter().filter_map(known).collect();
+        // Under a plan that cannot start, what the gates would say at some other tolerance is no news.
+        let chosen =
+            outlook::choose(&self.strategy, &known, self.interval).map_err(|refusal| self.refusals.push(refusal)).ok();
+        let mut strategy = Strategy::clone(&self.strategy);
+        if let Some((epsilon_ppm, first)) = chosen {
+            (strategy.epsilon_ppm, strategy.first) = (Some(epsilon_ppm), first);
+        }
         for (gate, state) in strategy.gates.iter().zip(&mut self.gates) {
             let outcome = match before.get(&gate.name) {
+                Some(Ok(_)) if chosen.is_none() => continue,
                 Some(Ok(before)) => state.prepare(&strategy, gate, before),
                 Some(Err(unfit)) => Err(unfit.clone()),
                 None => continue,
@@ -99,6 +113,13 @@ impl Evidence {
         }
         let pending = self.gates.iter().any(|gate| gate.process == Process::Pending);
         self.ready = self.refusals.is_empty() && !pending;
+        if let (true, Some((epsilon_ppm, first))) = (self.ready, chosen) {
+            let watched = |gate: &&GateEvidence| !matches!(gate.process, Process::NotWatched(_));
+            let before = self.gates.iter().filter(watched).filter_map(|gate| known.get_key_value(&gate.name));
+            let before = before.map(|(name, before)| (name.clone(), *before)).collect();
+            self.settled = Some(Settled { epsilon_ppm, first, interval: self.interval, before });
+            self.strategy = Arc::new(strategy);
+        }
     }
 
     /// One complete window for all gates.

@@ -1,9 +1,10 @@
 //! The state of one gate: which kind of process it feeds, and what it has seen.
 
-use microapp_stats::{BakeGate, Form, MeanConfig, MeanGate, MeanWindow, RateConfig, RateGate, RateWindow, Tally};
+use microapp_stats::{BakeGate, Form, MeanConfig, MeanGate, MeanWindow, RateGate, RateWindow, Tally};
 
 use crate::{
     counts::{Before, Side, Sides, Unfit, Unknown},
+    outlook::{alpha_g, fraction, rate_config, tally},
     strategy::{Gate, GateKind, Strategy},
 };
 
@@ -249,18 +250,6 @@ fn sum(a: Side, b: Side) -> Side {
     }
 }
 
-const fn tally(side: Side) -> Option<Tally> {
-    match side {
-        Side::Count { above, below, total } => Some(Tally { n: total, fail: above, pass: below }),
-        Side::Late { bad, void, started, .. } => Some(Tally { n: started.saturating_sub(void), fail: bad, pass: bad }),
-        Side::Mean { .. } => None,
-    }
-}
-
-fn fraction(ppm: i64) -> f64 {
-    ppm as f64 / 1e6
-}
-
 /// The process of a gate, from the plan's numbers and what stable did before.
 fn process(strategy: &Strategy, gate: &Gate, before: &Before) -> Result<Process, Unfit> {
     let wrong = || Unfit {
@@ -268,49 +257,38 @@ fn process(strategy: &Strategy, gate: &Gate, before: &Before) -> Result<Process,
         message: format!("gate {} was given counts of another kind", gate.name),
         fatal: false,
     };
-    let alpha_g = fraction(strategy.alpha_ppm) / strategy.gates.len().max(1) as f64;
-    let rate = |slo: f64, form: Form| {
-        let baseline = tally(before.side).ok_or_else(wrong)?;
-        let config = RateConfig {
-            slo,
-            alpha_g,
-            beta: fraction(strategy.beta_ppm),
-            epsilon: fraction(strategy.epsilon_ppm),
-            phi: before.phi.max(1.0),
-            tau: before.seconds.max(3600.0),
-            form,
-        };
-        let process = RateGate::new(config, baseline);
-        if baseline.n > 0
-            && let Some(index) =
-                (0..strategy.last()).find(|index| process.refused(strategy.next_weight(*index).as_fraction()))
-        {
-            return Err(Unfit {
-                reason: Unknown::Undecided,
-                message: format!(
-                    "gate {}: stable's {} of {} requests before are too few, or too bad, to tell a good canary at {} from a bad one; wait for more traffic or allow a larger tolerance",
-                    gate.name, baseline.pass, baseline.n, strategy.steps[index].weight
-                ),
-                fatal: false,
-            });
-        }
-        let rate_before = if before.seconds > 0.0 { baseline.n as f64 / before.seconds } else { 0.0 };
-        let late = (form == Form::Plain).then(Late::default);
-        Ok(Process::Rate { gate: Box::new(process), bake: None, rate_before, late })
+    let Some(config) = rate_config(strategy, gate, before, strategy.epsilon_ppm.unwrap_or_default()) else {
+        return mean(strategy, gate, before).ok_or_else(wrong);
     };
-    match &gate.kind {
-        GateKind::ErrorRate { max_ppm } => rate(fraction(*max_ppm), Form::Switch),
-        GateKind::Latency { slow_ppm, .. } => rate(fraction(*slow_ppm), Form::Switch),
-        GateKind::Hallucination { max_ppm, .. } => rate(fraction(*max_ppm), Form::Plain),
-        GateKind::TokenCost { max_pico_usd, max_increase_ppm } => {
-            let Side::Mean { .. } = before.side else { return Err(wrong()) };
-            Ok(Process::Mean(Box::new(MeanGate::new(MeanConfig {
-                max_increase: max_increase_ppm.map(fraction),
-                max_per_request: max_pico_usd.map(|limit| limit as f64),
-                alpha_g,
-                beta: fraction(strategy.beta_ppm),
-                steps: strategy.last().max(1),
-            }))))
-        }
+    let baseline = tally(before.side).ok_or_else(wrong)?;
+    let process = RateGate::new(config, baseline);
+    if baseline.n > 0
+        && let Some(index) =
+            (strategy.first..strategy.last()).find(|index| process.refused(strategy.next_weight(*index).as_fraction()))
+    {
+        return Err(Unfit {
+            reason: Unknown::Undecided,
+            message: format!(
+                "gate {}: stable's {} of {} requests before are too few, or too bad, to tell a good canary at {} from a bad one; wait for more traffic or allow a larger tolerance",
+                gate.name, baseline.pass, baseline.n, strategy.steps[index].weight
+            ),
+            fatal: false,
+        });
     }
+    let rate_before = if before.seconds > 0.0 { baseline.n as f64 / before.seconds } else { 0.0 };
+    let late = (config.form == Form::Plain).then(Late::default);
+    Ok(Process::Rate { gate: Box::new(process), bake: None, rate_before, late })
+}
+
+/// The process of a gate of costs; `None` where it is not one, or was not given sums.
+fn mean(strategy: &Strategy, gate: &Gate, before: &Before) -> Option<Process> {
+    let GateKind::TokenCost { max_pico_usd, max_increase_ppm } = &gate.kind else { return None };
+    let Side::Mean { .. } = before.side else { return None };
+    Some(Process::Mean(Box::new(MeanGate::new(MeanConfig {
+        max_increase: max_increase_ppm.map(fraction),
+        max_per_request: max_pico_usd.map(|limit| limit as f64),
+        alpha_g: alpha_g(strategy),
+        beta: fraction(strategy.beta_ppm),
+        steps: strategy.last().saturating_sub(strategy.first).max(1),
+    }))))
 }

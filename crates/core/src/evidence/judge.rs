@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     counts::{Side, Unknown},
+    outlook::Settled,
     strategy::Gate,
 };
 use microapp_api::v1alpha1::Verdict;
@@ -20,6 +21,9 @@ pub struct Judgement {
     pub attempt: i64,
     /// May an attempt start?
     pub preflight: Preflight,
+    /// What preflight settled, until status has it: it is pinned there before the first raise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settled: Option<Settled>,
     /// Every canary target has been scraped.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub canary_seen: bool,
@@ -57,6 +61,7 @@ impl Default for Judgement {
         Self {
             attempt: 0,
             preflight: Preflight::Pending,
+            settled: None,
             canary_seen: false,
             gates: Vec::new(),
             guarded_seconds: 0.0,
@@ -181,6 +186,7 @@ pub fn judge(evidence: &Evidence, now: f64) -> Judgement {
     Judgement {
         attempt: evidence.attempt,
         preflight,
+        settled: evidence.settled.clone(),
         canary_seen: evidence.watch.canary_seen,
         gates,
         guarded_seconds: evidence.guarded,
@@ -205,7 +211,7 @@ struct Context<'a> {
 
 impl<'a> Context<'a> {
     fn of(evidence: &'a Evidence, now: f64) -> Self {
-        let step = evidence.step.unwrap_or(0);
+        let step = evidence.step.unwrap_or(evidence.strategy.first);
         let last = evidence.strategy.last();
         Self {
             evidence,

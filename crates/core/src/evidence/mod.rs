@@ -20,6 +20,7 @@ pub use judge::{GateView, Judgement, Preflight, Refusal, SteppedBack, judge};
 
 use crate::{
     counts::{Unfit, Watch},
+    outlook::Settled,
     strategy::Strategy,
     world::World,
 };
@@ -65,7 +66,7 @@ pub fn seconds(time: Timestamp) -> f64 {
 pub struct Evidence {
     /// Whose.
     pub attempt: i64,
-    /// The plan that it is judged by.
+    /// The plan that it is judged by; with `Auto` the tolerance is in it once preflight has passed.
     pub strategy: Arc<Strategy>,
     /// The step that the windows now belong to.
     pub step: Option<usize>,
@@ -81,6 +82,8 @@ pub struct Evidence {
     pub ready: bool,
     /// What preflight refuses, per gate: nothing may start.
     pub refusals: Vec<(String, Unfit)>,
+    /// What preflight settled, until status has it.
+    pub settled: Option<Settled>,
     /// One per gate of the plan, in its order.
     pub gates: Vec<GateEvidence>,
     /// End of the last window, seconds since the epoch.
@@ -111,6 +114,7 @@ impl Evidence {
             interval: 5.0,
             ready: false,
             refusals: Vec::new(),
+            settled: None,
             gates,
             last: None,
             windows: 0,

@@ -138,13 +138,14 @@ fn side(gate: &Gate, value: &Value) -> Result<Side, Malformed> {
 #[derive(Clone, Debug)]
 pub(super) struct Start {
     baseline: BTreeMap<String, Side>,
+    /// 0 where it is not said.
     seconds: f64,
     scrape: f64,
 }
 
 impl Default for Start {
     fn default() -> Self {
-        Self { baseline: BTreeMap::new(), seconds: 3600.0, scrape: 5.0 }
+        Self { baseline: BTreeMap::new(), seconds: 0.0, scrape: 5.0 }
     }
 }
 
@@ -177,7 +178,7 @@ impl Start {
         for (name, value) in &raw.baseline {
             baseline.insert(name.clone(), side(find(strategy, name)?, value)?);
         }
-        let seconds = positive("seconds", raw.seconds, 3600.0)?;
+        let seconds = positive("seconds", raw.seconds, 0.0)?;
         Ok(Some(Self { baseline, seconds, scrape: positive("scrape", raw.scrape, 5.0)? }))
     }
 

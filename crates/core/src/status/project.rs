@@ -12,7 +12,7 @@ use super::{conditions, history};
 use crate::{
     counts::Side,
     evidence::{GateView, Judgement},
-    explain,
+    explain, outlook,
     plan::Plan,
     register::Register,
     revision::Revision,
@@ -50,6 +50,7 @@ pub fn project(
         next.rejected = history::rejected(world, register, now);
         next.stable = stable(world, route, now);
         next.canary = canary(world, route, now);
+        settle(&mut next.canary, evidence);
         if let Some(spec) = world.spec()
             && (spec.revision == register.stable && next.stable.is_some()
                 || register.rejection(&spec.revision).is_some())
@@ -118,6 +119,15 @@ fn canary(world: &World, route: &Route, now: Timestamp) -> Option<Canary> {
         plan: same.map_or_else(fresh, |canary| canary.plan.clone()),
         evidence: same.and_then(|canary| canary.evidence.clone()),
     })
+}
+
+/// What preflight settled belongs to the plan of its attempt.
+fn settle(canary: &mut Option<Canary>, evidence: &Judgement) {
+    if let Some(canary) = canary.as_mut().filter(|canary| canary.attempt == evidence.attempt)
+        && let (Some(plan), Some(settled)) = (&mut canary.plan, &evidence.settled)
+    {
+        outlook::pin(plan, settled);
+    }
 }
 
 /// The step as status has it: -1 at weight 0.

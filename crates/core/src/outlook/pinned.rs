@@ -1,0 +1,71 @@
+//! What preflight settled, as status keeps it beside the plan.
+
+use microapp_api::v1alpha1 as api;
+
+use super::{Outlook, Settled};
+use crate::{
+    counts::{Before, Side},
+    strategy::{AUTO, Strategy, decimal},
+};
+
+/// Writes it into the plan of the attempt, once: a plan that has it keeps it.
+pub(crate) fn pin(plan: &mut api::PinnedPlan, settled: &Settled) {
+    if plan.interval_millis.is_some() {
+        return;
+    }
+    let Settled { epsilon_ppm, first, interval, before } = settled;
+    if plan.epsilon == AUTO {
+        plan.epsilon = decimal(*epsilon_ppm);
+        plan.first_step = i32::try_from(*first).unwrap_or(i32::MAX);
+    }
+    plan.interval_millis = Some((interval * 1000.0).round() as i64);
+    for gate in &mut plan.gates {
+        gate.baseline = before.get(&gate.name).map(baseline);
+    }
+}
+
+impl Outlook {
+    /// Of a plan that preflight has settled; `None` before.
+    pub fn of_pinned(plan: &api::PinnedPlan) -> Option<Self> {
+        let settled = Settled {
+            epsilon_ppm: Strategy::from_pinned(plan)?.epsilon_ppm?,
+            first: usize::try_from(plan.first_step).ok()?,
+            interval: plan.interval_millis? as f64 / 1000.0,
+            before: plan.gates.iter().filter_map(|gate| Some((gate.name.clone(), before(gate)?))).collect(),
+        };
+        Some(Self::of(&Strategy::from_pinned(plan)?, &settled))
+    }
+}
+
+fn baseline(before: &Before) -> api::PinnedBaseline {
+    let Before { side, seconds, phi } = *before;
+    let counts = match side {
+        Side::Count { above, below, total } if above == below => vec![above, total],
+        Side::Count { above, below, total } => vec![above, below, total],
+        Side::Mean { n, .. } => vec![n],
+        Side::Late { bad, good, void, started } => vec![bad, good, void, started],
+    };
+    api::PinnedBaseline {
+        counts: counts.into_iter().map(|count| i64::try_from(count).unwrap_or(i64::MAX)).collect(),
+        sum: match side {
+            Side::Mean { sum, .. } => Some(sum.to_string()),
+            Side::Count { .. } | Side::Late { .. } => None,
+        },
+        millis: (seconds * 1000.0).round() as i64,
+        phi: (phi > 1.0).then(|| format!("{phi:.6}")),
+    }
+}
+
+fn before(gate: &api::PinnedGate) -> Option<Before> {
+    let api::PinnedBaseline { counts, sum, millis, phi } = gate.baseline.as_ref()?;
+    let counts: Vec<u64> = counts.iter().map(|count| u64::try_from(*count).ok()).collect::<Option<_>>()?;
+    let side = match (counts.as_slice(), sum) {
+        ([bad, total], None) => Side::count(*bad, *total),
+        ([above, below, total], None) => Side::Count { above: *above, below: *below, total: *total },
+        ([n], Some(sum)) => Side::Mean { n: *n, sum: sum.parse().ok()? },
+        ([bad, good, void, started], None) => Side::Late { bad: *bad, good: *good, void: *void, started: *started },
+        _ => return None,
+    };
+    let phi = phi.as_ref().map_or(Some(1.0), |phi| phi.parse().ok())?;
+    Some(Before { side, seconds: *millis as f64 / 1000.0, phi })
+}
