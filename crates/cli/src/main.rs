@@ -1,4 +1,4 @@
-//! Parses and wires: `replay` runs as it is, every other verb with a client.
+//! Parses and wires: `replay` and `simulate` run as they are, every other verb with a client.
 
 use std::{io, process::ExitCode};
 
@@ -7,7 +7,7 @@ use microapp_cli::{
     args::{Cli, ClusterArgs, Verb},
     cluster::Cluster,
     exit::{Exit, Failure},
-    verbs::{command, history, replay, status, why},
+    verbs::{command, history, replay, simulate, status, why},
 };
 use microapp_core::world::Verb as Order;
 use tokio::runtime;
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
     let Cli { cluster, verb } = Cli::parse();
     let result = match verb {
         Verb::Replay(args) => replay::run(&args),
+        Verb::Simulate(args) => simulate::run(&args),
         other => with_cluster(&cluster, other),
     };
     let exit = result.unwrap_or_else(|failure| {
@@ -39,6 +40,7 @@ fn with_cluster(args: &ClusterArgs, verb: Verb) -> Result<Exit, Failure> {
             Verb::Retry(args) => command::run(&cluster, Order::Retry, &args, io::stdout()).await,
             Verb::History(args) => history::run(&cluster, &args).await,
             Verb::Replay(args) => replay::run(&args),
+            Verb::Simulate(args) => simulate::run(&args),
         }
     })
 }

@@ -3,5 +3,6 @@
 pub mod command;
 pub mod history;
 pub mod replay;
+pub mod simulate;
 pub mod status;
 pub mod why;
