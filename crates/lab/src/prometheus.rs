@@ -1,5 +1,7 @@
 //! What the lab's Prometheus says, and how much it was asked.
 
+use std::fmt::Write as _;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -18,8 +20,11 @@ pub struct Series {
 impl Lab {
     /// The raw samples that a selector with a range brings (`up{namespace="demo"}[5m]`), as of now.
     pub fn samples(&self, selector: &str) -> Result<Vec<Series>> {
-        let query: String = selector.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let answer = netns::get(commandline::PROMETHEUS, &format!("/api/v1/query?query={query}"));
+        let mut path = "/api/v1/query?query=".to_owned();
+        for byte in selector.bytes() {
+            let _ = write!(path, "%{byte:02X}");
+        }
+        let answer = netns::get(commandline::PROMETHEUS, &path);
         let answer = answer.and_then(|body| serde_json::from_str::<Value>(&body).ok());
         let series = answer.as_ref().and_then(|answer| answer["data"]["result"].as_array());
         let series = series.ok_or_else(|| Error::Invalid(format!("Prometheus does not answer {selector}")))?;

@@ -1,5 +1,7 @@
 //! Preflight: the attempt exists at weight 0; may users reach the canary? Also where a ramp begins again.
 
+use std::fmt::Write as _;
+
 use microapp_api::{conditions::Cause, v1alpha1::Verdict};
 
 use super::{
@@ -65,7 +67,7 @@ fn settled(scene: &Scene, plan: &Strategy) -> Option<Plan> {
         Some(settled) if !pinned => {
             let mut message = format!("preflight passed: {}", Outlook::of(plan, settled).findings());
             for gate in scene.evidence.gates.iter().filter(|gate| gate.verdict == Verdict::NotWatched) {
-                message.push_str(&format!("; {} is {}", gate.name, explain::gate(gate)));
+                let _ = write!(message, "; {} is {}", gate.name, explain::gate(gate));
             }
             Some(scene.wait(State::Preflight, "Progressing", message))
         }

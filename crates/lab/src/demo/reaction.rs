@@ -46,14 +46,15 @@ pub(crate) fn milliseconds(lab: &Lab, audit: &mut Audit, outcome: &Outcome) -> R
     // The decision names what it knew: exactly this window's counts, or the figure would be another window's.
     let pods = format!("namespace=\"{NAMESPACE}\",pod=~\"{ROLLOUT}-{}-.*\"", outcome.revision);
     let failed = lab.samples(&format!("{FAILED}{{{pods},error_type!=\"\"}}[10m]"))?;
-    let known: f64 = failed
+    let known = failed
         .into_iter()
         .map(before)
         .filter_map(|samples| samples.into_iter().rev().find(|(at, _)| index(*at) <= *last))
         .map(|(_, count)| count)
-        .sum();
+        .sum::<f64>()
+        .round() as u64;
     match aborted.canary {
-        Some([bad, _]) if bad as f64 == known => {}
+        Some([bad, _]) if bad == known => {}
         other => return Err(what(&format!("was decided on {other:?}, but the window before had {known} failures"))),
     }
     let complete = scrapes.iter().max().copied().unwrap_or(started);
