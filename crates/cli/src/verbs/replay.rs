@@ -53,7 +53,7 @@ fn answer(replay: &mut Replay, mut trace: impl BufRead, mut out: impl Write) -> 
 }
 
 /// The rollout out of a file that may hold other objects too.
-fn rollout(path: &Path) -> Result<Value, Failure> {
+pub(super) fn rollout(path: &Path) -> Result<Value, Failure> {
     let mut text = String::new();
     let read = if is_stdin(path) {
         io::stdin().lock().read_to_string(&mut text)
@@ -77,7 +77,7 @@ fn is_stdin(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-fn named(path: &Path, sentence: &str) -> Failure {
+pub(super) fn named(path: &Path, sentence: &str) -> Failure {
     Failure::usage(format!("{}: {sentence}", path.display()))
 }
 
