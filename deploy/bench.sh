@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 cargo run -q --release --locked -p microapp-tests --example bench
 if [ "$(uname -s) $(uname -m) $(id -u)" = "Linux x86_64 0" ]; then
     target/release/lab bench exposure "$@"
+    target/release/lab bench idle
 else
     echo "the lab's figures need Linux on x86-64 and root" >&2
     exit 1

@@ -91,7 +91,14 @@ impl Case {
                         canary.evidence = Some(format!("e1.{}.", self.now.as_second()));
                     }
                 }
-                Some(Write::Create(_) | Write::Change(_) | Write::Delete(_) | Write::Route(_) | Write::Lower(_))
+                Some(
+                    Write::Create(_)
+                    | Write::Change(_)
+                    | Write::Delete(_)
+                    | Write::Adopt(_)
+                    | Write::Route(_)
+                    | Write::Lower(_),
+                )
                 | None => {
                     return Ok(Outcome::of(plan, told, &world));
                 }

@@ -60,8 +60,11 @@ fn window(rng: &mut Rng, end: f64, weight: f64) -> Counts {
         gates.insert("latency".to_owned(), Err(Unknown::Partial));
     }
     let window = Window { end, length: 5.0, gates, gap: rng.unit() < 0.05, inside_step: true };
-    let watermarks = (0..10)
-        .map(|pod| (format!("10.244.0.{pod}:8080|kyc-helper-x7f4bd62hz-7854f9695c-{pod}"), 1_772_361_999_000))
+    // As many as a checkpoint must hold: sixty pods, each with a name of its own.
+    let watermarks = (0..60_i64)
+        .map(|pod| {
+            (format!("p:kyc-helper-x7f4bd62hz-7854f9695c-{:05x}:{pod:08x}", pod * 7919), 1_772_361_999_000 - pod)
+        })
         .collect();
     Counts::Windows(vec![window], Watch { watermarks, canary_seen: true, newest: Some(end), ..Watch::default() })
 }

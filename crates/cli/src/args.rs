@@ -59,6 +59,8 @@ pub enum Verb {
     History(HistoryArgs),
     /// Every decision of the operator, fed from outside: one JSON object a line in, one out; needs no cluster
     Replay(ReplayArgs),
+    /// The operator's own decisions on generated traffic, before anything is applied; needs no cluster
+    Simulate(SimulateArgs),
 }
 
 #[derive(Debug, Args)]
@@ -160,6 +162,94 @@ fn seconds(text: &str) -> Result<Duration, String> {
     let duration =
         text.parse::<u32>().map_or_else(|_| duration(text), |seconds| Ok(Duration::from_secs(seconds.into())));
     duration.and_then(|duration| if duration.is_zero() { Err("must be above 0".to_owned()) } else { Ok(duration) })
+}
+
+/// Closes the loop of the operator's own decisions with generated traffic, and prints how often each outcome came, after
+/// what time and how many requests, and how many bad responses users got.
+///
+/// Requests arrive as a Poisson process; stable is watched for an hour before. Values are given per gate, by its name in
+/// the rollout: for errorRate the share of requests that fail, for latency the share that is too slow, for hallucination
+/// the share of failed verdicts (0.02 or 2%), for tokenCost the mean USD per request (0.0004; single requests scatter
+/// like a log-normal of sigma 1). A canary's value may be a multiple of stable's (1.5x). What is not named is healthy on
+/// stable (half of what the gate allows), and on the canary like stable.
+#[derive(Debug, Args)]
+pub struct SimulateArgs {
+    /// The MicroAppRollout, as YAML or JSON; - reads it from stdin
+    #[arg(short, long, value_name = "ROLLOUT.yaml")]
+    pub filename: PathBuf,
+    /// Requests per second, of both revisions together
+    #[arg(long, value_name = "N")]
+    pub rps: f64,
+    /// What stable is like, such as errors=0.005,latency=2%
+    #[arg(long, value_name = "GATE=VALUE", value_delimiter = ',', value_parser = given)]
+    pub stable: Vec<Given>,
+    /// What the canary is like, such as errors=0.2,cost=1.5x
+    #[arg(long, value_name = "GATE=VALUE", value_delimiter = ',', value_parser = given)]
+    pub canary: Vec<Given>,
+    /// The scrape interval
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    pub scrape: Duration,
+    /// How many rollouts
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub runs: u64,
+    /// The same seed gives the same bytes
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// The share of answers that is evaluated, on both sides
+    #[arg(long, value_name = "SHARE", default_value = "1", value_parser = share)]
+    pub judged: f64,
+    /// How long after the answer its verdict comes
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = duration)]
+    pub verdict_after: Duration,
+    /// When a rollout counts as undecided [default: each step at its longest, the bake and half an hour]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub limit: Option<Duration>,
+    /// json
+    #[arg(short, long, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// A gate and what a revision is like there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Given {
+    /// Its name.
+    pub gate: String,
+    /// The value.
+    pub amount: Amount,
+}
+
+/// A value of the simulation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Amount {
+    /// A share, or USD.
+    Plain(f64),
+    /// So many times stable's.
+    Times(f64),
+}
+
+/// `errors=0.005`, `errors=0.5%`, `cost=1.5x`.
+fn given(text: &str) -> Result<Given, String> {
+    let (gate, value) = text.split_once('=').ok_or("give GATE=VALUE, such as errors=0.005")?;
+    let amount = match value.strip_suffix('x') {
+        Some(times) => Amount::Times(number(times)?),
+        None => Amount::Plain(share(value)?),
+    };
+    Ok(Given { gate: gate.to_owned(), amount })
+}
+
+/// `0.05` or `5%`.
+fn share(text: &str) -> Result<f64, String> {
+    match text.strip_suffix('%') {
+        Some(percent) => Ok(number(percent)? / 100.0),
+        None => number(text),
+    }
+}
+
+fn number(text: &str) -> Result<f64, String> {
+    match text.trim().parse::<f64>() {
+        Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
+        Ok(_) | Err(_) => Err(format!("{text:?} is no number from 0 up")),
+    }
 }
 
 /// `1h30m`, `90s`, `500ms`, or `0`.

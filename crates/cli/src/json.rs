@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{outcome::Outcome, view::View};
 
-const VERSION: &str = "cli.microapp.dev/v1alpha1";
+pub(crate) const VERSION: &str = "cli.microapp.dev/v1alpha1";
 
 /// `status -o json`.
 #[derive(Debug, Serialize)]

@@ -1,4 +1,5 @@
-//! Parses and wires: `replay`, and `plan` where everything is given, run as they are, every other verb with a client.
+//! Parses and wires: `replay`, `simulate`, and `plan` where everything is given, run as they are, every other verb with a
+//! client.
 
 use std::{io, process::ExitCode};
 
@@ -7,7 +8,7 @@ use microapp_cli::{
     args::{Cli, ClusterArgs, PlanArgs, Verb},
     cluster::Cluster,
     exit::{Exit, Failure},
-    verbs::{command, history, plan, replay, status, why},
+    verbs::{command, history, plan, replay, simulate, status, why},
 };
 use microapp_core::world::Verb as Order;
 use tokio::runtime;
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
     let result = match verb {
         Verb::Replay(args) => replay::run(&args),
         Verb::Plan(args) => planned(&cluster, &args),
+        Verb::Simulate(args) => simulate::run(&args),
         other => with_cluster(&cluster, other),
     };
     let exit = result.unwrap_or_else(|failure| {
@@ -53,6 +55,7 @@ fn with_cluster(args: &ClusterArgs, verb: Verb) -> Result<Exit, Failure> {
             Verb::History(args) => history::run(&cluster, &args).await,
             Verb::Replay(args) => replay::run(&args),
             Verb::Plan(plan) => plan::offline(&plan, &plan::read(&plan)?, io::stdout()),
+            Verb::Simulate(args) => simulate::run(&args),
         }
     })
 }

@@ -18,6 +18,8 @@ pub fn after(world: &World, write: &Write, now: Timestamp) -> World {
         Write::Create(create) => created(&mut next, create, now),
         Write::Change(change) => changed(&mut next, change),
         Write::Delete(child) => deleted(&mut next, child),
+        // What it is shows when it is read as ours.
+        Write::Adopt(orphan) => next.orphans.retain(|other| other != orphan),
         Write::Route(write) => routed(&mut next, write),
         Write::Lower(write) => lowered(&mut next, write),
         Write::Status(write) => next.status = write.status.clone(),

@@ -22,6 +22,7 @@ pub mod plan;
 pub mod register;
 pub mod replay;
 pub mod revision;
+pub mod simulate;
 pub mod status;
 pub mod strategy;
 pub mod world;

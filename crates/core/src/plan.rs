@@ -11,7 +11,7 @@ use crate::{
     decide::State,
     register::{Aborted, Register},
     revision::Revision,
-    world::Backend,
+    world::{Backend, Orphan},
 };
 
 /// The answer of one pass.
@@ -76,6 +76,8 @@ pub enum Write {
     Change(Change),
     /// Delete a child that is ours.
     Delete(Child),
+    /// Become the owner of what an earlier object of the name left, on the version that was read.
+    Adopt(Orphan),
     /// A transition: compare-and-set of the route.
     Route(Box<RouteWrite>),
     /// All traffic to stable, with the latch. Carries no version: it tests the attempt and the pair.
@@ -245,6 +247,7 @@ impl Write {
             Self::Change(Change::Scale { .. }) => "scale",
             Self::Change(Change::Select { .. }) => "select",
             Self::Delete(_) => "delete",
+            Self::Adopt(_) => "adopt",
             Self::Route(write) => write.transition.name(),
             Self::Lower(_) => "lower",
             Self::Status(_) => "status",

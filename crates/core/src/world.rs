@@ -7,7 +7,7 @@ use microapp_api::{conditions::Reason, v1alpha1::MicroAppRolloutStatus, values::
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{register::Register, revision::Revision, strategy::Strategy};
+use crate::{build::Kind, register::Register, revision::Revision, strategy::Strategy};
 
 /// Everything that a pass knows, apart from the evidence and the time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,32 @@ pub struct World {
     /// An older rollout of this namespace that has the same parent, host and path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conflict: Option<String>,
+    /// What an earlier object of this name left without an owner, where this one may take it over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orphans: Vec<Orphan>,
+    /// Why the last write did not get through, where a person can do something about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub obstacle: Option<Obstacle>,
+}
+
+/// What stands between a plan and its write: a right that is missing, a name that is taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Obstacle {
+    /// The condition's reason.
+    pub reason: Reason,
+    /// What was refused.
+    pub message: String,
+}
+
+/// An object with our labels and without an owner.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orphan {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its name.
+    pub name: String,
+    /// resourceVersion.
+    pub version: String,
 }
 
 fn is_fresh(status: &MicroAppRolloutStatus) -> bool {

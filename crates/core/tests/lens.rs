@@ -240,3 +240,28 @@ fn an_object_of_another_name_than_its_label_says_belongs_to_no_arm() {
     let world = with(|objects| objects.services = vec![Arc::new(lie)]);
     assert!(!world.arm(&wanted()).service);
 }
+
+#[test]
+fn what_an_earlier_rollout_left_is_an_orphan_where_the_annotation_says_so() {
+    let left = |object: &Arc<Value>| {
+        let mut object = (**object).clone();
+        object["metadata"].as_object_mut().unwrap().remove("ownerReferences");
+        for (key, value) in [("app.kubernetes.io/managed-by", "microapp-operator"), ("microapp.dev/rollout", "kyc")] {
+            object["metadata"]["labels"][key] = json!(value);
+        }
+        Arc::new(object)
+    };
+    let mut all = objects();
+    all.deployments = all.deployments.iter().map(left).collect();
+    all.services = all.services.iter().map(left).collect();
+    all.route = all.route.as_ref().map(left);
+    assert_eq!(see(&all).orphans, []);
+    assert!(matches!(see(&all).route, RouteFact::Foreign(why) if why.contains("microapp.dev/adopt=true")));
+    let mut rollout = (*all.rollout).clone();
+    rollout["metadata"]["annotations"]["microapp.dev/adopt"] = json!("true");
+    all.rollout = Arc::new(rollout);
+    let orphans = see(&all).orphans;
+    let count = all.deployments.len() + all.services.len() + 1;
+    assert_eq!(orphans.len(), count, "{orphans:?}");
+    assert_eq!(orphans.last().unwrap().kind, microapp_core::build::Kind::Route, "the register comes last");
+}

@@ -9,6 +9,9 @@ use crate::{Part, Paths};
 const CONTROLLERS: &str = "*,-cloud-node-lifecycle-controller,-service-lb-controller,-node-route-controller,\
     -node-ipam-controller,-persistentvolume-attach-detach-controller,-persistentvolume-binder-controller";
 
+/// Where Prometheus listens.
+pub(crate) const PROMETHEUS: &str = "10.90.0.10:9090";
+
 /// The program and its arguments.
 pub(crate) fn of(part: Part, paths: &Paths) -> Vec<String> {
     let bin = |program| paths.bin(program).to_string_lossy().into_owned();
@@ -85,7 +88,7 @@ pub(crate) fn of(part: Part, paths: &Paths) -> Vec<String> {
             bin("prometheus"),
             format!("--config.file={}", file(crate::config::PROMETHEUS)),
             format!("--storage.tsdb.path={}", file("prometheus")),
-            format!("--web.listen-address={NODE_ADDRESS}:9090"),
+            format!("--web.listen-address={PROMETHEUS}"),
             "--web.enable-lifecycle".into(),
         ],
         Part::Kwok => vec![

@@ -4,6 +4,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use serde::Serialize;
 
+use crate::audit::Audit;
 use crate::error::{Error, Result};
 use crate::image::{self, ImageSpec};
 use crate::process::{self, Liveness, Record};
@@ -170,9 +171,9 @@ impl Lab {
         self.paths.log(part)
     }
 
-    /// Every request to the API server with its user: one JSON object of `audit.k8s.io/v1` a line, level Metadata.
-    pub fn audit_log(&self) -> PathBuf {
-        self.paths.audit_log()
+    /// Every request to the API server from now on, with its user.
+    pub fn audit(&self) -> Result<Audit> {
+        Audit::from_now(&self.paths.audit_log())
     }
 
     /// Puts the images of an archive (`docker save`, OCI layout) onto the node under their tags and their digests; returns

@@ -8,6 +8,7 @@
 //! On systems other than Linux the crate is empty, so that the rest of the workspace can still be built there.
 #![cfg(target_os = "linux")]
 
+mod audit;
 mod build;
 mod command;
 mod commandline;
@@ -25,10 +26,12 @@ mod parts;
 mod paths;
 mod pki;
 mod process;
+mod prometheus;
 mod ready;
 mod sysctl;
 mod up;
 
+pub use audit::{Audit, Request};
 pub use build::{Artifact, Built, build, for_options};
 pub use error::{Error, Result};
 pub use image::{Image, ImageSpec, build as build_image};
@@ -38,3 +41,4 @@ pub use netns::{NAME as NAMESPACE, NODE_ADDRESS};
 pub use parts::{Extra, Options, Part};
 pub use paths::Paths;
 pub use process::{Liveness, Record};
+pub use prometheus::Series;

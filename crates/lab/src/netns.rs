@@ -86,13 +86,22 @@ pub(crate) fn listens(address: &str) -> bool {
 ///
 /// It is asked many times a second while a lab starts, of ports that are closed at first.
 pub(crate) fn http(method: &str, address: &str, path: &str) -> Option<u16> {
+    status(&ask(&format!("{method} {path} HTTP/1.1"), address)?)
+}
+
+/// The body of the answer to a GET, where its status is 200. HTTP/1.0, so that it does not come in chunks.
+pub(crate) fn get(address: &str, path: &str) -> Option<String> {
+    let answer = ask(&format!("GET {path} HTTP/1.0"), address).filter(|answer| status(answer) == Some(200))?;
+    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned())
+}
+
+fn ask(first_line: &str, address: &str) -> Option<String> {
     inside(|| {
         let mut stream = connect(address)?;
-        write!(stream, "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
-            .ok()?;
+        write!(stream, "{first_line}\r\nHost: {address}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n").ok()?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).ok()?;
-        status(&String::from_utf8_lossy(&answer))
+        Some(String::from_utf8_lossy(&answer).into_owned())
     })
     .ok()?
 }

@@ -55,7 +55,7 @@ pub(crate) fn is_ready(paths: &Paths, part: Part) -> bool {
         Part::Registry => ok(commandline::registry_address(), "/v2/"),
         Part::Contour => ok("127.0.0.1:8004", "/healthz") && netns::listens("127.0.0.1:8001"),
         Part::Envoy => ok("10.90.0.10:8002", "/ready"),
-        Part::Prometheus => ok("10.90.0.10:9090", "/-/ready"),
+        Part::Prometheus => ok(commandline::PROMETHEUS, "/-/ready"),
         Part::Kwok => condition(paths, &["get", "node", "fake"], "Ready"),
     }
 }

@@ -205,7 +205,7 @@ pub(crate) fn scrape(paths: &Paths, interval: &str) -> Result<()> {
     process::recorded(paths, Part::Prometheus)?;
     let options = paths.options().ok_or(Error::NotRunning)?.scrape(interval);
     config::write_prometheus(paths, &options)?;
-    match netns::http("POST", "10.90.0.10:9090", "/-/reload") {
+    match netns::http("POST", commandline::PROMETHEUS, "/-/reload") {
         Some(200) => paths.save(&options),
         answer => {
             let problem = format!("did not reload its configuration: {answer:?}");

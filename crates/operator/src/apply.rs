@@ -80,7 +80,7 @@ pub(crate) async fn apply(apply: &Apply<'_>, write: &Write) -> Result<Outcome, P
             }
             sent => sent,
         },
-        Write::Change(_) | Write::Delete(_) => apply.send(write, CALL).await,
+        Write::Change(_) | Write::Delete(_) | Write::Adopt(_) => apply.send(write, CALL).await,
         Write::Status(status) => apply.send(&Write::Status(Box::new(apply.checkpoint(status))), CALL).await,
     }?;
     Ok(match sent {

@@ -36,6 +36,7 @@ pub(crate) async fn pass(member: &mut Member) -> Result<Next, PassError> {
     let mut world = lens::world(&objects, context.prices.digest(), now);
     world.desired = member.memory.wish(world.desired, now);
     world.desired_since = member.memory.wanted_since(&world.desired, now);
+    world.obstacle.clone_from(&member.memory.obstacle);
     let term = fleet.leadership.term();
     member.memory.enter(term);
     let judgement = member.memory.judge(&world, now, &mut member.poller);
@@ -53,6 +54,7 @@ pub(crate) async fn pass(member: &mut Member) -> Result<Next, PassError> {
     let asked = member.memory.question(&world).zip(ask);
     let due = asked.and_then(|(question, ask)| member.poller.turn(context, question, ask, &judgement, now));
     let outcome = applied?;
+    member.memory.passed(&plan, &outcome);
     let newest = member.memory.evidence.as_ref().and_then(|evidence| evidence.watch.newest);
     let told = Report { world: &world, plan: &plan, judgement: &judgement, outcome: &outcome, newest, decided: now };
     report(&fleet, &told);

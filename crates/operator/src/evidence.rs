@@ -6,16 +6,16 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use microapp_api::conditions::Reason;
 use microapp_core::{
-    Evidence, Judgement, Position, Revision,
+    Evidence, Judgement, Plan, Position, Revision, Write,
     counts::{Counts, Watch},
     fold, judge,
     lens::Prompts,
     register::Register,
-    world::{Desired, Pod, World},
+    world::{Desired, Obstacle, Pod, World},
 };
 use microapp_telemetry::{PodRef, Subject};
 
-use crate::{clock::seconds, poll::Poller};
+use crate::{apply::Outcome, clock::seconds, poll::Poller};
 
 /// An admission policy may have refused it, and policies change.
 const REFUSED: SignedDuration = SignedDuration::from_mins(10);
@@ -30,6 +30,8 @@ pub(crate) struct Memory {
     wanted: Option<(Wish, Timestamp)>,
     /// A revision of which the API server refused an object, why, and when.
     refused: Option<(Revision, String, Timestamp)>,
+    /// What kept the last write from getting through.
+    pub obstacle: Option<Obstacle>,
     term: Option<i64>,
 }
 
@@ -71,6 +73,14 @@ impl Memory {
     /// used.
     pub fn refuse(&mut self, world: &World, message: String, now: Timestamp) {
         self.refused = world.spec().map(|spec| (spec.revision.clone(), message, now));
+    }
+
+    /// What was in the way is gone once a write got through, or none is wanted any more.
+    pub fn passed(&mut self, plan: &Plan, outcome: &Outcome) {
+        let through = matches!((&plan.write, outcome), (Some(write), Outcome::Written { .. }) if !matches!(write, Write::Status(_)));
+        if through || plan.write.is_none() {
+            self.obstacle = None;
+        }
     }
 
     /// The wish, with what the API server said of it.

@@ -89,7 +89,14 @@ impl Member {
                         self.memory = Memory::default();
                     }
                     metrics.error(error.category());
-                    report::failed(&fleet, &self.key, &error);
+                    if let Some(obstacle) = report::failed(&fleet, &self.key, &error) {
+                        // Only a new one is told before the write is tried again.
+                        let known = self.memory.obstacle.as_ref() == Some(&obstacle);
+                        self.memory.obstacle = Some(obstacle);
+                        if !known {
+                            continue;
+                        }
+                    }
                     tracing::warn!(namespace = self.key.namespace, name = self.key.name, %error, "pass");
                     let pause = delay(BACKOFF, self.failures);
                     self.failures = self.failures.saturating_add(1);

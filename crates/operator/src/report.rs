@@ -8,7 +8,7 @@ use microapp_core::{
     Judgement, Plan, Write,
     build::Kind,
     plan::{Note, Transition},
-    world::{Object, Route, World},
+    world::{Object, Obstacle, Route, World},
 };
 use tokio::time::timeout;
 
@@ -104,19 +104,19 @@ fn count(fleet: &Fleet, report: &Report, took: std::time::Duration) {
             | Transition::Settings
             | Transition::Command => {}
         },
-        Some(Write::Create(_) | Write::Change(_) | Write::Delete(_) | Write::Status(_)) | None => {}
+        Some(Write::Create(_) | Write::Change(_) | Write::Delete(_) | Write::Adopt(_) | Write::Status(_)) | None => {}
     }
 }
 
-/// A pass that failed for a reason that a person can remove.
-pub(crate) fn failed(fleet: &Fleet, key: &Key, error: &PassError) {
+/// A pass that failed: an event, and what stands in the way, where a person can remove it.
+pub(crate) fn failed(fleet: &Fleet, key: &Key, error: &PassError) -> Option<Obstacle> {
     let reason = match error {
         PassError::Call(CallError::Forbidden { .. }) => Reason::Forbidden,
         PassError::Call(CallError::Invalid { .. }) => Reason::InvalidSpec,
         PassError::NameTaken { .. } => Reason::NameTaken,
-        PassError::Call(_) | PassError::Build(_) | PassError::Panic => return,
+        PassError::Call(_) | PassError::Build(_) | PassError::Panic => return None,
     };
-    let Some(rollout) = fleet.cache.get(Kind::Rollout, key) else { return };
+    let rollout = fleet.cache.get(Kind::Rollout, key)?;
     let object = Object {
         namespace: key.namespace.clone(),
         name: key.name.clone(),
@@ -131,6 +131,7 @@ pub(crate) fn failed(fleet: &Fleet, key: &Key, error: &PassError) {
         message: error.to_string(),
     };
     publish(fleet, &object, &note);
+    Some(Obstacle { reason, message: note.message })
 }
 
 /// Best effort: an event that is lost says nothing that status does not say.

@@ -128,8 +128,17 @@ impl View<'_> {
         self.subject.start()
     }
 
+    /// A pod that the cluster does not list any more and that did not answer the last scrape: there is nothing to come.
+    fn is_gone(&self, target: &Target) -> bool {
+        let listed = target.pod.is_empty() || target.pod_ref(self.subject).is_some();
+        !listed && target.answered.last() < target.scraped.last()
+    }
+
     /// Nobody waits longer for a target than one and a half intervals.
     fn is_live(&self, target: &Target, length: i64) -> bool {
+        if self.is_gone(target) {
+            return false;
+        }
         let gap = target.gap().unwrap_or(length).max(length);
         target.last().is_some_and(|last| self.now - last <= gap + gap / 2)
     }

@@ -44,6 +44,9 @@ fn stretched(lives: &[Life], times: f64) -> (Store, Subject) {
         }
     }
     let mut subject = subject(vec![errors()]);
+    let old = |name: &str| PodRef { name: name.to_owned(), started: (START - 86_400) as f64 };
+    subject.canary_pods.push(old(CANARY_2));
+    subject.stable_pods.push(old(STABLE_2));
     subject.step_since = Some(START as f64 + 21.7);
     (store, subject)
 }
@@ -109,10 +112,7 @@ proptest! {
         lives in prop::collection::vec(life(), 4),
         mut moments in prop::collection::vec(1.0..240.0_f64, 0..60),
     ) {
-        let (store, mut subject) = stretched(&lives, 4.0);
-        let old = |name: &str| PodRef { name: name.to_owned(), started: (START - 86_400) as f64 };
-        subject.canary_pods.push(old(CANARY_2));
-        subject.stable_pods.push(old(STABLE_2));
+        let (store, subject) = stretched(&lives, 4.0);
         // Long after the last scrape.
         moments.push(400.0);
         moments.sort_by(f64::total_cmp);

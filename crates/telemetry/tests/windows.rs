@@ -241,6 +241,20 @@ fn a_deleted_pod_is_not_waited_for_longer_than_one_and_a_half_intervals() {
 }
 
 #[test]
+fn a_pod_that_is_gone_and_does_not_answer_is_not_waited_for() {
+    let mut store = steady(3, |k| (10 + k, 0), |k| (500 + 20 * k, 0));
+    // The pod that told the digest: Prometheus tried once more when it was gone already.
+    store.down(CANARY_2, 4.4);
+    let mut subject = subject(vec![errors()]);
+    subject.weight_ppm = 10_000;
+    assert_eq!(store.windows(&subject, 8.6).len(), 2, "both revisions' own samples are there");
+    let next = store.watch(&subject, 8.6).next.unwrap() - START as f64;
+    assert!(next > 10.0, "{next}");
+    subject.canary_pods.push(PodRef { name: CANARY_2.to_owned(), started: START as f64 });
+    assert_eq!(store.windows(&subject, 8.6).len(), 1, "one that should be there is");
+}
+
+#[test]
 fn a_pod_that_does_not_answer_has_no_data_after_three_intervals() {
     let mut store = Store::default();
     for k in 0..9_u32 {

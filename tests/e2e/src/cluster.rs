@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use http::{Method, Request};
-use kube_client::{Client, Config, Error};
+use kube_client::{Client, Error};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
@@ -100,20 +100,5 @@ impl Cluster {
             Err(Error::Api(status)) if status.code == 404 => {}
             Err(error) => panic!("DELETE {path}: {error}"),
         }
-    }
-
-    /// How many queries Prometheus has answered, by its own count.
-    pub fn prometheus_queries() -> u64 {
-        let address = std::env::var("PROMETHEUS").expect(HOW);
-        let text = RUNTIME.block_on(async {
-            let client = Client::try_from(Config::new(address.parse().unwrap())).unwrap();
-            client.request_text(Request::get("/metrics").body(Vec::new()).unwrap()).await.unwrap()
-        });
-        let of_queries = |line: &&str| {
-            line.starts_with("prometheus_http_requests_total{")
-                && (line.contains("handler=\"/api/v1/query\"") || line.contains("handler=\"/api/v1/query_range\""))
-        };
-        let counts = text.lines().filter(of_queries).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
-        counts.sum::<f64>() as u64
     }
 }

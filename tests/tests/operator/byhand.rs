@@ -13,14 +13,6 @@ use crate::{
 const STEPS: [f64; 3] = [1.0, 25.0, 100.0];
 const SECONDS: Duration = Duration::from_secs(5);
 
-async fn at_one_percent() -> Stage {
-    let stage = Stage::stable(short(), 100.0).await;
-    stage.upgrade(2);
-    stage.until("the first step", |stage| stage.weights() == [99, 1]).await;
-    sleep(Duration::from_secs(7)).await;
-    stage
-}
-
 fn weigh(stage: &Stage, stable: i64, canary: i64) {
     let edited = stage.server.edit("kubectl-edit", "httproutes", NS, NAME, |route| {
         route["spec"]["rules"][0]["backendRefs"][0]["weight"] = json!(stable);
@@ -39,7 +31,7 @@ async fn is_promoted(stage: &Stage) {
 
 #[tokio::test(start_paused = true)]
 async fn a_weight_that_was_raised_by_hand_is_put_back_and_an_event_names_who_did_it() {
-    let stage = at_one_percent().await;
+    let stage = Stage::at_one_percent().await;
     weigh(&stage, 50, 50);
     stage.within(SECONDS, "the weight is put back", |stage| stage.weights() == [99, 1]).await;
     let told = |event: &Value| {
@@ -66,7 +58,7 @@ async fn a_weight_that_was_lowered_by_hand_is_a_pause_until_resume() {
 
 #[tokio::test(start_paused = true)]
 async fn a_weight_that_is_raised_every_three_seconds_never_stays() {
-    let stage = at_one_percent().await;
+    let stage = Stage::at_one_percent().await;
     for _ in 0..20 {
         weigh(&stage, 0, 100);
         stage.within(Duration::from_secs(1), "it is put back", |stage| stage.weights() == [99, 1]).await;
@@ -77,7 +69,7 @@ async fn a_weight_that_is_raised_every_three_seconds_never_stays() {
 
 #[tokio::test(start_paused = true)]
 async fn a_route_that_is_deleted_in_mid_rollout_comes_back_with_stable_alone() {
-    let stage = at_one_percent().await;
+    let stage = Stage::at_one_percent().await;
     assert!(stage.server.delete("kubectl", "httproutes", NS, NAME));
     stage.within(SECONDS, "the route is back", |stage| stage.weights() == [100]).await;
     assert!(stage.stable_is(1));
@@ -90,7 +82,7 @@ async fn a_route_that_is_deleted_in_mid_rollout_comes_back_with_stable_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_status_that_is_wiped_in_mid_rollout_is_rebuilt_and_nothing_is_raised_without_the_plan() {
-    let stage = at_one_percent().await;
+    let stage = Stage::at_one_percent().await;
     assert!(stage.server.edit("kubectl", "microapprollouts", NS, NAME, |rollout| rollout["status"] = json!({})));
     stage.within(SECONDS, "it says what is missing", |stage| stage.reads("Stalled", "True", "Inconclusive")).await;
     sleep(Duration::from_secs(1200)).await;
@@ -118,7 +110,7 @@ async fn a_status_that_is_wiped_at_rest_is_rebuilt() {
 
 #[tokio::test(start_paused = true)]
 async fn a_route_whose_annotations_were_stripped_in_mid_rollout_gives_everything_to_stable() {
-    let stage = at_one_percent().await;
+    let stage = Stage::at_one_percent().await;
     let strip = |route: &mut Value| route["metadata"]["annotations"] = json!({});
     assert!(stage.server.edit("kubectl", "httproutes", NS, NAME, strip));
     stage.within(SECONDS, "stable alone", |stage| stage.weights() == [100]).await;
@@ -144,4 +136,40 @@ async fn a_deployment_and_services_that_are_deleted_at_rest_come_back_with_the_r
     stage.until("it is ready", |stage| stage.condition("Ready").unwrap().0 == "True").await;
     stage.rests().await;
     invariants::status_follows(&stage);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_orphaned_is_taken_over_only_with_the_annotation_and_serves_on() {
+    let stage = Stage::stable(short(), 100.0).await;
+    let (stable, old) = (stage.register("stable"), stage.rollout()["metadata"]["uid"].clone());
+    let before = unserved(&stage);
+    assert!(stage.server.orphan("kubectl", "microapprollouts", NS, NAME));
+    sleep(Duration::from_secs(60)).await;
+    stage.put(short());
+    stage.until("it says whose the route is", |stage| stage.reads("Stalled", "True", "NameTaken")).await;
+    let said = stage.rollout()["status"]["conditions"].to_string();
+    assert!(said.contains("microapp.dev/adopt=true"), "{said}");
+    let orphans: Vec<_> = stage.children().into_iter().filter(|child| owner(child).is_null()).collect();
+    assert!(orphans.len() >= 6, "two Services, Deployment, record, prompts and route: {}", orphans.len());
+
+    stage.annotate("microapp.dev/adopt", "true");
+    stage.until("it serves again", |stage| stage.condition("Ready").is_some_and(|(status, _)| status == "True")).await;
+    assert_eq!(stage.register("stable"), stable, "{stage:?}");
+    let new = stage.rollout()["metadata"]["uid"].clone();
+    assert_ne!(new, old);
+    for child in stage.children() {
+        assert_eq!(owner(&child), new, "{} {}", child["kind"], child["metadata"]["name"]);
+    }
+    stage.upgrade(2);
+    is_promoted(&stage).await;
+    assert_eq!(unserved(&stage), before, "nobody was without an answer in between");
+}
+
+/// Requests for which there was no backend at all.
+fn unserved(stage: &Stage) -> u64 {
+    stage.prometheus.users().get("").map_or(0, |users| users.bad)
+}
+
+fn owner(child: &Value) -> Value {
+    child["metadata"]["ownerReferences"][0]["uid"].clone()
 }

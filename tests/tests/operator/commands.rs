@@ -6,26 +6,16 @@ use microapp_testkit::{Profile, PromFault};
 use serde_json::json;
 use tokio::time::sleep;
 
-use crate::{
-    invariants,
-    stage::{Stage, short},
-};
+use crate::{invariants, stage::Stage};
 
 const STEPS: [f64; 3] = [1.0, 25.0, 100.0];
 const SOON: Duration = Duration::from_secs(1);
 
 /// A second version at the first step.
-async fn at_one_percent() -> Stage {
-    let stage = Stage::stable(short(), 100.0).await;
-    stage.upgrade(2);
-    stage.until("the first step", |stage| stage.weights() == [99, 1]).await;
-    sleep(Duration::from_secs(7)).await;
-    stage
-}
 
 #[tokio::test(start_paused = true)]
 async fn an_abort_takes_all_traffic_back_at_once_and_a_retry_tries_the_same_revision_again() {
-    let stage = at_one_percent().await;
+    let stage = Stage::at_one_percent().await;
     stage.command("abort", "a1 looks wrong");
     stage.within(SOON, "weight 0", |stage| stage.weights() == [100, 0]).await;
     let aborted = stage.aborted();
@@ -48,7 +38,7 @@ async fn an_abort_takes_all_traffic_back_at_once_and_a_retry_tries_the_same_revi
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_keeps_the_weight_and_resume_goes_on() {
-    let stage = at_one_percent().await;
+    let stage = Stage::at_one_percent().await;
     stage.command("pause", "p1 lunch");
     stage
         .within(Duration::from_secs(5), "it reads as paused", |stage| stage.reads("Paused", "True", "AwaitingApproval"))
@@ -65,7 +55,7 @@ async fn a_pause_keeps_the_weight_and_resume_goes_on() {
 
 #[tokio::test(start_paused = true)]
 async fn a_breach_during_a_pause_still_rolls_back() {
-    let stage = at_one_percent().await;
+    let stage = Stage::at_one_percent().await;
     stage.command("pause", "p1");
     stage.until("it reads as paused", |stage| stage.reads("Paused", "True", "AwaitingApproval")).await;
     stage.profile(2, Profile { error_rate: 0.5, ..Profile::default() });
@@ -80,7 +70,7 @@ async fn a_breach_during_a_pause_still_rolls_back() {
 
 #[tokio::test(start_paused = true)]
 async fn promote_with_skip_goes_one_step_on_without_the_gates_and_its_token_is_taken_once() {
-    let stage = at_one_percent().await;
+    let stage = Stage::at_one_percent().await;
     stage.prometheus.fault(Some(PromFault::Refuse));
     stage.command("promote", "2/0/skip:1 a hot fix");
     stage.within(Duration::from_secs(10), "the second step", |stage| stage.weights() == [75, 25]).await;
@@ -96,7 +86,7 @@ async fn promote_with_skip_goes_one_step_on_without_the_gates_and_its_token_is_t
 
 #[tokio::test(start_paused = true)]
 async fn promote_goes_to_the_last_step_and_the_bake_is_not_skipped() {
-    let stage = at_one_percent().await;
+    let stage = Stage::at_one_percent().await;
     stage.command("promote", "2/0:1 sure");
     stage.within(Duration::from_secs(10), "all traffic", |stage| stage.weights() == [0, 100]).await;
     let begun = microapp_testkit::clock::now();
@@ -110,7 +100,7 @@ async fn promote_goes_to_the_last_step_and_the_bake_is_not_skipped() {
 
 #[tokio::test(start_paused = true)]
 async fn a_newer_revision_takes_the_place_of_the_one_on_trial() {
-    let stage = at_one_percent().await;
+    let stage = Stage::at_one_percent().await;
     stage.upgrade(3);
     stage.within(SOON, "weight 0", |stage| stage.weights() == [100, 0]).await;
     assert_eq!(stage.aborted()["cause"], "Superseded");
@@ -124,7 +114,7 @@ async fn a_newer_revision_takes_the_place_of_the_one_on_trial() {
 
 #[tokio::test(start_paused = true)]
 async fn setting_the_spec_back_is_an_abort_without_a_verdict() {
-    let stage = at_one_percent().await;
+    let stage = Stage::at_one_percent().await;
     stage.upgrade(1);
     stage.within(SOON, "weight 0", |stage| stage.weights() == [100, 0]).await;
     assert_eq!(stage.aborted()["cause"], "SetBack");
@@ -137,7 +127,7 @@ async fn setting_the_spec_back_is_an_abort_without_a_verdict() {
 
 #[tokio::test(start_paused = true)]
 async fn scaling_to_zero_ends_the_attempt_and_scaling_up_begins_another() {
-    let stage = at_one_percent().await;
+    let stage = Stage::at_one_percent().await;
     stage.edit(|spec| spec["replicas"] = json!(0));
     stage.within(SOON, "weight 0", |stage| stage.weights() == [100, 0]).await;
     assert_eq!(stage.aborted()["cause"], "ScaledToZero");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use microapp_testkit::{Behaviour, Pods, RouteAnswer, Traffic, build};
+use microapp_testkit::{Behaviour, Fault, Match, Pods, RouteAnswer, Traffic, build};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -212,4 +212,23 @@ async fn pods_of_a_first_revision_that_never_start_are_said_and_the_next_one_tak
     let rollout: Value = stage.rollout();
     assert_eq!(rollout["status"]["rejected"].as_array().map_or(0, Vec::len), 0);
     stage.rests().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_right_that_is_missing_is_said_until_it_is_given() {
+    let stage = Stage::stable(short(), 100.0).await;
+    stage.server.fault(Match::writes().verb("create").plural("deployments"), Fault::Error(403));
+    stage.upgrade(2);
+    stage.until("it says what is missing", |stage| stage.reads("Ready", "False", "Forbidden")).await;
+    let said = stage.rollout()["status"]["conditions"].to_string();
+    assert!(said.contains("not allowed to create Deployment"), "{said}");
+    assert!(told(&stage, "Forbidden"));
+    let before = stage.server.versions("microapprollouts", NS, NAME).len();
+    sleep(Duration::from_secs(600)).await;
+    assert_eq!(stage.server.versions("microapprollouts", NS, NAME).len(), before, "it is said once\n{stage:?}");
+    stage.server.heal();
+    stage.until("the second revision is stable", |stage| stage.reads("Ready", "True", "Promoted")).await;
+    stage.rests().await;
+    invariants::hold(&stage, &STEPS, false);
+    invariants::status_follows(&stage);
 }

@@ -14,17 +14,9 @@ const STEPS: [f64; 3] = [1.0, 25.0, 100.0];
 /// Longer than the step would need.
 const AWAY: Duration = Duration::from_secs(600);
 
-async fn at_one_percent() -> Stage {
-    let stage = Stage::stable(short(), 100.0).await;
-    stage.upgrade(2);
-    stage.until("the first step", |stage| stage.weights() == [99, 1]).await;
-    sleep(Duration::from_secs(7)).await;
-    stage
-}
-
 /// Nothing moves while it lasts, and the ramp goes on afterwards.
 async fn holds(fault: PromFault) {
-    let stage = at_one_percent().await;
+    let stage = Stage::at_one_percent().await;
     stage.prometheus.fault(Some(fault));
     sleep(AWAY).await;
     assert_eq!(stage.weights(), [99, 1], "{stage:?}");
@@ -89,7 +81,7 @@ async fn while_the_answers_are_too_large_nothing_moves() {
 
 #[tokio::test(start_paused = true)]
 async fn a_breach_that_began_before_prometheus_went_away_is_found_when_it_is_back() {
-    let stage = at_one_percent().await;
+    let stage = Stage::at_one_percent().await;
     stage.profile(2, Profile { error_rate: 0.1, ..Profile::default() });
     sleep(Duration::from_secs(6)).await;
     stage.prometheus.fault(Some(PromFault::Refuse));

@@ -157,6 +157,15 @@ impl Stage {
         stage
     }
 
+    /// A second revision, good so far, has had 1 % for some seconds.
+    pub async fn at_one_percent() -> Self {
+        let stage = Self::stable(short(), 100.0).await;
+        stage.upgrade(2);
+        stage.until("the first step", |stage| stage.weights() == [99, 1]).await;
+        sleep(Duration::from_secs(7)).await;
+        stage
+    }
+
     /// One more operator.
     pub fn start(&mut self) -> &Operator {
         self.started += 1;
@@ -182,9 +191,20 @@ impl Stage {
 
     /// `kubectl annotate`.
     pub fn command(&self, verb: &str, token_and_reason: &str) {
-        let key = format!("microapp.dev/{verb}");
-        let annotate = |rollout: &mut Value| rollout["metadata"]["annotations"][key] = token_and_reason.into();
+        self.annotate(&format!("microapp.dev/{verb}"), token_and_reason);
+    }
+
+    pub fn annotate(&self, key: &str, value: &str) {
+        let annotate = |rollout: &mut Value| rollout["metadata"]["annotations"][key] = value.into();
         assert!(self.server.edit("kubectl", "microapprollouts", NS, NAME, annotate));
+    }
+
+    /// Everything that the operator made for the rollout.
+    pub fn children(&self) -> Vec<Value> {
+        let kinds = ["deployments", "services", "controllerrevisions", "configmaps", "httproutes"];
+        let all = kinds.into_iter().flat_map(|plural| self.server.list(plural, NS));
+        all.filter(|object| object["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "microapp-operator")
+            .collect()
     }
 
     /// How the pods of a version answer.

@@ -4,5 +4,6 @@ pub mod command;
 pub mod history;
 pub mod plan;
 pub mod replay;
+pub mod simulate;
 pub mod status;
 pub mod why;

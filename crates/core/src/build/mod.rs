@@ -7,6 +7,7 @@ mod route;
 use std::sync::Arc;
 
 use microapp_api::{labels, names};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub(crate) use route::request_timeout;
@@ -14,11 +15,11 @@ pub(crate) use route::request_timeout;
 use crate::{
     plan::{Change, Child, Create, StatusWrite, Write},
     revision::Revision,
-    world::{Raw, World},
+    world::{Orphan, Raw, World},
 };
 
 /// The kinds that the operator reads or writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Kind {
     /// `MicroAppRollout`.
     Rollout,
@@ -157,6 +158,10 @@ pub fn request(world: &World, write: &Write) -> Result<Request, Unbuildable> {
             };
             Request::Delete { kind, name }
         }
+        Write::Adopt(Orphan { kind, name, version }) => {
+            let owners = json!({"op": "add", "path": "/metadata/ownerReferences", "value": [build.owner()]});
+            Request::Patch { kind: *kind, name: name.clone(), patch: versioned(version, &[owners]) }
+        }
         Write::Route(write) => build.transition(write)?,
         Write::Lower(write) => build.lower(write),
         Write::Status(write) => {
@@ -195,6 +200,18 @@ impl Builder<'_> {
         json!(names::selector_of(&self.world.object.name, revision.as_str()))
     }
 
+    /// The rollout, as its children name it.
+    fn owner(&self) -> Value {
+        json!({
+            "apiVersion": Kind::Rollout.api_version(),
+            "kind": Kind::Rollout.as_str(),
+            "name": self.world.object.name,
+            "uid": self.world.object.uid,
+            "controller": true,
+            "blockOwnerDeletion": true,
+        })
+    }
+
     /// A child with its labels and its owner, as the rest of it is given.
     fn child(&self, kind: Kind, name: &str, revision: Option<&Revision>, rest: Value) -> Value {
         let object = &self.world.object;
@@ -205,14 +222,7 @@ impl Builder<'_> {
                 "name": name,
                 "namespace": object.namespace,
                 "labels": names::labels_of(&object.name, revision.map(Revision::as_str)),
-                "ownerReferences": [{
-                    "apiVersion": Kind::Rollout.api_version(),
-                    "kind": Kind::Rollout.as_str(),
-                    "name": object.name,
-                    "uid": object.uid,
-                    "controller": true,
-                    "blockOwnerDeletion": true,
-                }],
+                "ownerReferences": [self.owner()],
             },
         });
         if let (Value::Object(body), Value::Object(rest)) = (&mut body, rest) {

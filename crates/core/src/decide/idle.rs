@@ -21,7 +21,7 @@ pub(super) fn step(scene: &Scene) -> Plan {
     }
     match &scene.world.desired {
         Desired::Unusable { reason, message } => {
-            tidy(scene).unwrap_or_else(|| scene.wait(State::Idle, reason.as_str(), message.clone()))
+            tidy(scene, None).unwrap_or_else(|| scene.wait(State::Idle, reason.as_str(), message.clone()))
         }
         Desired::Usable(spec) => wanted(scene, spec),
     }
@@ -33,7 +33,7 @@ fn wanted(scene: &Scene, spec: &Spec) -> Plan {
     let retried = retry(scene, &spec.revision);
     let rejected = scene.register.rejection(&spec.revision).filter(|_| retried.is_none());
     if spec.revision == *stable || rejected.is_some() || spec.replicas == 0 {
-        if let Some(plan) = tidy(scene) {
+        if let Some(plan) = tidy(scene, None) {
             return plan;
         }
         let plan = match rejected {
@@ -51,6 +51,10 @@ fn wanted(scene: &Scene, spec: &Spec) -> Plan {
     }
     if let Some(older) = &scene.world.conflict {
         return scene.wait(State::Idle, "RouteConflict", format!("{older} already serves this gateway, host and path"));
+    }
+    // Otherwise the pods of an attempt that is over would run for as long as the next one takes.
+    if let Some(plan) = tidy(scene, Some(&spec.revision)) {
+        return plan;
     }
     let size = match spec.strategy.steps.first() {
         Some(step) if scene.world.status.stable.is_some() => capacity::canary(spec.replicas, step.weight),
@@ -194,11 +198,13 @@ fn serve(scene: &Scene) -> Option<Plan> {
     }
 }
 
-/// Deployments and Services of other revisions go after the settle; records and prompts stay while they are known.
-fn tidy(scene: &Scene) -> Option<Plan> {
+/// Deployments and Services of revisions other than stable and the one to keep go after the settle; records and prompts
+/// stay while they are known.
+fn tidy(scene: &Scene, keep: Option<&Revision>) -> Option<Plan> {
     let settled = after(scene.register.since.unwrap_or(scene.now), SETTLE);
-    let others = || scene.world.arms.iter().filter(|(revision, _)| **revision != scene.register.stable);
-    let remains = others().find_map(|(revision, arm)| {
+    let needed = |revision: &Revision| *revision == scene.register.stable || Some(revision) == keep;
+    let mut others = scene.world.arms.iter().filter(|(revision, _)| !needed(revision));
+    let remains = others.find_map(|(revision, arm)| {
         let child: fn(Revision) -> Child = if arm.deployment.is_some() {
             Child::Deployment
         } else if arm.service {

@@ -4,6 +4,7 @@
 //! Service, sizes) come after it. One file per state; the deadlines are a table here.
 
 mod act;
+mod adopt;
 mod bake;
 mod capacity;
 mod delete;
@@ -27,9 +28,9 @@ pub use scene::{PROMETHEUS_PATIENCE, READY_DEADLINE, ROUTE_DEADLINE, SETTLE, STE
 use self::scene::Scene;
 use crate::{
     evidence::Judgement,
-    plan::{Plan, Write},
+    plan::{Plan, Why, Write},
     status,
-    world::{Desired, RouteFact, World},
+    world::{Desired, Obstacle, RouteFact, World},
 };
 
 /// Where a rollout stands. Rejected, aborted, superseded and set back are causes, not states.
@@ -96,6 +97,9 @@ pub fn decide(world: &World, now: Timestamp, evidence: &Judgement) -> Plan {
     if world.object.deleting {
         return delete::step();
     }
+    if let Some(orphan) = world.orphans.first() {
+        return adopt::step(orphan);
+    }
     let plan = match &world.route {
         RouteFact::Missing => lost::step(world, now, None),
         RouteFact::Unreadable { version, message } => lost::step(world, now, Some((version, message))),
@@ -119,9 +123,12 @@ fn patience(world: &World, now: Timestamp, plan: Plan) -> Plan {
 
 /// The status is a copy that follows each transition: after what is urgent, before what is slow.
 fn copies(world: &World, now: Timestamp, evidence: &Judgement, mut plan: Plan) -> Plan {
+    if let (Some(obstacle), true) = (&world.obstacle, plan.write.is_some()) {
+        return obstructed(world, now, evidence, plan, obstacle);
+    }
     match plan.write {
         Some(Write::Lower(_) | Write::Route(_)) => return plan,
-        Some(Write::Create(_) | Write::Change(_) | Write::Delete(_) | Write::Status(_)) | None => {}
+        Some(Write::Create(_) | Write::Change(_) | Write::Delete(_) | Write::Adopt(_) | Write::Status(_)) | None => {}
     }
     if let Some(write) = status::due(world, now, evidence, &plan) {
         plan.write = Some(Write::Status(Box::new(write)));
@@ -129,4 +136,16 @@ fn copies(world: &World, now: Timestamp, evidence: &Judgement, mut plan: Plan) -
         plan.notes = status::notes(world, &plan);
     }
     plan
+}
+
+/// A write that did not get through is tried again, and the status says what stands in its way. Lowering does not wait.
+fn obstructed(world: &World, now: Timestamp, evidence: &Judgement, plan: Plan, obstacle: &Obstacle) -> Plan {
+    let why = Why::new(obstacle.reason.as_str(), obstacle.message.clone());
+    let told = Plan { why, notes: Vec::new(), ..plan.clone() };
+    match status::due(world, now, evidence, &told) {
+        Some(write) if !matches!(plan.write, Some(Write::Lower(_))) => {
+            Plan { write: Some(Write::Status(Box::new(write))), ..told }
+        }
+        Some(_) | None => plan,
+    }
 }

@@ -1,6 +1,6 @@
 //! The opaque string of a checkpoint: base64 of versioned bytes, at most 8 KiB.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD as BASE64};
 use microapp_stats::{BakeGate, MeanGate, RateGate};
@@ -8,6 +8,7 @@ use microapp_stats::{BakeGate, MeanGate, RateGate};
 use super::{
     Evidence,
     gate::{GateEvidence, Late, Process, Seen},
+    marks,
 };
 use crate::{
     counts::{Side, Watch},
@@ -54,9 +55,10 @@ impl Evidence {
         for gate in gates {
             save_gate(gate, &mut out);
         }
-        // The names of the targets and other text, as JSON; numbers above as bits.
-        let watch = serde_json::to_vec(watch).ok()?;
-        out.extend_from_slice(&watch);
+        marks::save(&watch.watermarks, &mut out);
+        // Other text as JSON; numbers above as bits.
+        let watch = Watch { watermarks: BTreeMap::new(), ..watch.clone() };
+        out.extend_from_slice(&serde_json::to_vec(&watch).ok()?);
         let text = format!("{VERSION}.{:.3}.{}", last.unwrap_or(*since), BASE64.encode(out));
         (text.len() <= LIMIT).then_some(text)
     }
@@ -84,7 +86,8 @@ impl Evidence {
         let flags = take_u8(bytes)?;
         let backs = take_u8(bytes)?;
         let gates = strategy.gates.iter().map(|gate| load_gate(&gate.name, bytes)).collect::<Option<Vec<_>>>()?;
-        let watch: Watch = serde_json::from_slice(bytes).ok()?;
+        let watermarks = marks::load(bytes)?;
+        let watch = Watch { watermarks, ..serde_json::from_slice(bytes).ok()? };
         let ready = flags & 1 == 1;
         if ready && strategy.epsilon_ppm.is_none() {
             // Judged with a tolerance that the plan does not have: preflight chooses again.

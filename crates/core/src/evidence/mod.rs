@@ -7,6 +7,7 @@ mod codec;
 mod fold;
 mod gate;
 mod judge;
+mod marks;
 
 use std::sync::Arc;
 

@@ -2,6 +2,7 @@
 //! fact of its own, and what is not ours is not seen.
 
 pub(crate) mod json;
+mod orphans;
 mod pod;
 mod rollout;
 mod route;
@@ -92,6 +93,8 @@ pub fn world(objects: &Objects, prices: &str, desired_since: Timestamp) -> World
         apex: read_apex(apex.as_deref(), &object),
         status: rollout::status(rollout),
         conflict: rollout::conflict(rollout, others),
+        orphans: orphans::read(objects),
+        obstacle: None,
         object,
         desired,
         desired_since,
@@ -167,13 +170,23 @@ fn read_record(record: &Value) -> Record {
     }
 }
 
+/// Why an object of the rollout's name is not ours, and what to do.
+fn foreign(kind: &str, found: &Value, name: &str) -> String {
+    if orphans::is_orphan(found, name) {
+        format!(
+            "{kind} {name} was left by an earlier rollout of this name; `kubectl annotate microapprollout {name} \
+             {}=true` takes everything over that it left, otherwise delete it",
+            labels::ADOPT
+        )
+    } else {
+        format!("{kind} {name} exists and belongs to somebody else; delete it or rename the rollout")
+    }
+}
+
 fn read_apex(apex: Option<&Value>, object: &Object) -> Apex {
     match apex {
         None => Apex::Missing,
-        Some(apex) if !is_owned_by(apex, &object.uid) => Apex::Foreign(format!(
-            "Service {} exists and belongs to somebody else; delete it or rename the rollout",
-            object.name
-        )),
+        Some(apex) if !is_owned_by(apex, &object.uid) => Apex::Foreign(foreign("Service", apex, &object.name)),
         Some(apex) => Apex::Selects {
             revision: apex
                 .pointer("/spec/selector")

@@ -49,10 +49,7 @@ impl Parent {
 pub(super) fn read(route: Option<&Value>, rollout: &Value, object: &Object) -> RouteFact {
     let Some(route) = route else { return RouteFact::Missing };
     if !is_owned_by(route, &object.uid) {
-        return RouteFact::Foreign(format!(
-            "HTTPRoute {} exists and belongs to somebody else; delete it or rename the rollout",
-            object.name
-        ));
+        return RouteFact::Foreign(super::foreign("HTTPRoute", route, &object.name));
     }
     let annotations: BTreeMap<String, String> = route
         .pointer("/metadata/annotations")

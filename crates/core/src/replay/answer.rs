@@ -14,21 +14,69 @@ use crate::{
     world::World,
 };
 
-/// What a line came to.
+/// What the operator did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Action {
+pub enum Action {
+    /// Nothing changes.
     Hold,
+    /// One step up.
     Raise,
+    /// The bake's step back, or capacity that was lost.
     Lower,
+    /// A person, or an incident of the environment, is the reason that nothing changes.
     Pause,
+    /// The canary is stable now.
     Promote,
+    /// All traffic is back on stable.
     Rollback,
+}
+
+/// What a tick came to, without the gates' numbers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// What was done.
+    pub action: Action,
+    /// The canary's share after it, in percent.
+    pub weight: f64,
+    /// The step in force after it; none at weight 0 before the ramp.
+    pub step: Option<usize>,
+    /// Why, in one word.
+    pub reason: String,
+}
+
+impl Outcome {
+    pub(super) fn new(action: Action, world: &World, strategy: &Strategy, plan: &Plan) -> Self {
+        let route = world.route();
+        let (weight, step) = match action {
+            Action::Promote => (100.0, Some(strategy.last())),
+            Action::Hold | Action::Raise | Action::Lower | Action::Pause | Action::Rollback => (
+                route.and_then(crate::world::Route::weight).unwrap_or_default().percent(),
+                route.and_then(|route| route.register.step),
+            ),
+        };
+        Self { action, weight, step, reason: plan.why.reason.clone() }
+    }
+
+    /// Is the attempt over?
+    pub const fn is_over(&self) -> bool {
+        matches!(self.action, Action::Promote | Action::Rollback)
+    }
+
+    fn step_number(&self) -> i64 {
+        self.step.map_or(-1, |step| step as i64)
+    }
+
+    /// The same answer to another line, without gates.
+    pub(super) fn repeat(&self, t: &str) -> String {
+        let (weight, step) = (number(self.weight), self.step_number());
+        json_of(&Repeat { t: Echo(t), action: self.action, weight, step, reason: &self.reason })
+    }
 }
 
 impl Action {
     /// A hold is a pause where a person, or an incident of the environment, is the reason.
-    pub fn or_pause(self, plan: &Plan, seen: &Judgement) -> Self {
+    pub(super) fn or_pause(self, plan: &Plan, seen: &Judgement) -> Self {
         let incident = seen.gates.iter().any(|gate| gate.unknown == Some(Unknown::Guarded));
         let paused = plan.state == State::Held && plan.why.reason == "AwaitingApproval";
         if self == Self::Hold && (incident || paused) { Self::Pause } else { self }
@@ -42,7 +90,7 @@ pub(super) struct Answer<'a> {
     action: Action,
     weight: Value,
     step: i64,
-    reason: String,
+    reason: &'a str,
     gates: Vec<GateAnswer>,
 }
 
@@ -69,55 +117,20 @@ struct GateAnswer {
     step_stable: Value,
 }
 
-/// What repeats once a rollout has ended.
-#[derive(Clone, Debug)]
-pub(super) struct Ending {
-    action: Action,
-    weight: Value,
-    step: i64,
-    reason: String,
-}
-
 #[derive(Serialize)]
 struct Repeat<'a> {
     t: Echo<'a>,
     action: Action,
-    weight: &'a Value,
+    weight: Value,
     step: i64,
     reason: &'a str,
 }
 
-impl Ending {
-    /// The same answer, without gates.
-    pub fn repeat(&self, t: &str) -> String {
-        let Self { action, weight, step, reason } = self;
-        json_of(&Repeat { t: Echo(t), action: *action, weight, step: *step, reason })
-    }
-}
-
 impl<'a> Answer<'a> {
-    pub fn new(t: &'a str, action: Action, world: &World, strategy: &Strategy, plan: &Plan, seen: &Judgement) -> Self {
-        let route = world.route();
-        let (weight, step) = match action {
-            Action::Promote => (100.0, strategy.last() as i64),
-            Action::Hold | Action::Raise | Action::Lower | Action::Pause | Action::Rollback => (
-                route.and_then(crate::world::Route::weight).unwrap_or_default().percent(),
-                route.and_then(|route| route.register.step).map_or(-1, |step| step as i64),
-            ),
-        };
+    pub fn new(t: &'a str, outcome: &'a Outcome, strategy: &Strategy, seen: &Judgement) -> Self {
         let gates = strategy.gates.iter().zip(&seen.gates).map(|(gate, view)| GateAnswer::new(gate, view)).collect();
-        Self { t: Echo(t), action, weight: number(weight), step, reason: plan.why.reason.clone(), gates }
-    }
-}
-
-impl Answer<'_> {
-    pub fn ending(&self) -> Option<Ending> {
-        matches!(self.action, Action::Promote | Action::Rollback).then(|| Ending {
-            action: self.action,
-            weight: self.weight.clone(),
-            step: self.step,
-            reason: self.reason.clone(),
-        })
+        let (weight, step) = (number(outcome.weight), outcome.step_number());
+        Self { t: Echo(t), action: outcome.action, weight, step, reason: &outcome.reason, gates }
     }
 
     pub fn to_json(&self) -> String {

@@ -25,26 +25,51 @@ impl Malformed {
 /// A command of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Command {
+pub enum Command {
+    /// Everything back.
     Abort,
+    /// To the last step.
     Promote,
+    /// One step without Pass.
     SkipStep,
+    /// Keep the weight.
     Pause,
+    /// Go on after a pause.
     Resume,
+    /// A new attempt with fresh evidence.
     Retry,
+}
+
+/// What became known since the tick before: a line of a trace, read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tick {
+    /// Seconds since the beginning; strictly rises.
+    pub t: f64,
+    /// The counts of (t of the tick before, t], per gate; a gate that is not there has no data.
+    pub gates: BTreeMap<String, Result<Sides, Unknown>>,
+    /// The canary's pods are ready.
+    pub ready: bool,
+    /// The counts span lost samples: for the absolute processes alone.
+    pub gap: bool,
+    /// What befell a pod of the canary.
+    pub pod: Option<Signal>,
+    /// What a person asks for.
+    pub command: Option<Command>,
+}
+
+impl Tick {
+    /// A time and nothing else: a driver's first word.
+    pub const fn at(t: f64) -> Self {
+        Self { t, gates: BTreeMap::new(), ready: true, gap: false, pod: None, command: None }
+    }
 }
 
 /// One parsed line.
 #[derive(Debug)]
 pub(super) struct Line {
-    pub t: f64,
+    pub tick: Tick,
     /// `t` as it was written, to be echoed.
     pub t_text: String,
-    pub gates: BTreeMap<String, Result<Sides, Unknown>>,
-    pub ready: bool,
-    pub gap: bool,
-    pub pod: Option<Signal>,
-    pub command: Option<Command>,
 }
 
 #[derive(Deserialize)]
@@ -92,7 +117,8 @@ impl Line {
             let sides = Sides { canary: side(&sides.canary)?, stable: side(&sides.stable)?, near: [None, None] };
             gates.insert(name.clone(), Ok(sides));
         }
-        Ok(Self { t, t_text, gates, ready: raw.ready, gap: raw.gap, pod: raw.pod, command: raw.command })
+        let tick = Tick { t, gates, ready: raw.ready, gap: raw.gap, pod: raw.pod, command: raw.command };
+        Ok(Self { tick, t_text })
     }
 }
 
@@ -135,17 +161,21 @@ fn side(gate: &Gate, value: &Value) -> Result<Side, Malformed> {
 }
 
 /// The optional first line: what stable did before.
-#[derive(Clone, Debug)]
-pub(super) struct Start {
-    baseline: BTreeMap<String, Side>,
-    /// 0 where it is not said.
-    seconds: f64,
-    scrape: f64,
+#[derive(Clone, Debug, PartialEq)]
+pub struct Start {
+    /// Stable's counts, per gate. A gate that is not there passes preflight without any.
+    pub baseline: BTreeMap<String, Side>,
+    /// How long that was; 0 where it is not said.
+    pub seconds: f64,
+    /// The scrape interval in seconds.
+    pub scrape: f64,
+    /// Overdispersion φ per gate, where it is not 1.
+    pub phi: BTreeMap<String, f64>,
 }
 
 impl Default for Start {
     fn default() -> Self {
-        Self { baseline: BTreeMap::new(), seconds: 0.0, scrape: 5.0 }
+        Self { baseline: BTreeMap::new(), seconds: 0.0, scrape: 5.0, phi: BTreeMap::new() }
     }
 }
 
@@ -161,7 +191,7 @@ struct RawStart {
 
 impl Start {
     /// `None` for a line that is no baseline.
-    pub fn parse(text: &str, strategy: &Strategy) -> Result<Option<Self>, Malformed> {
+    pub(super) fn parse(text: &str, strategy: &Strategy) -> Result<Option<Self>, Malformed> {
         let value: Value =
             serde_json::from_str(text).map_err(|error| Malformed(format!("the line does not read: {error}")))?;
         if value.get("baseline").is_none() {
@@ -179,13 +209,14 @@ impl Start {
             baseline.insert(name.clone(), side(find(strategy, name)?, value)?);
         }
         let seconds = positive("seconds", raw.seconds, 0.0)?;
-        Ok(Some(Self { baseline, seconds, scrape: positive("scrape", raw.scrape, 5.0)? }))
+        Ok(Some(Self { baseline, seconds, scrape: positive("scrape", raw.scrape, 5.0)?, phi: BTreeMap::new() }))
     }
 
     /// The answer that telemetry would give. A gate that is not listed passes preflight, one with total 0 does not.
-    pub fn counts(&self, strategy: &Strategy) -> Counts {
-        let before = |side| Before { side, seconds: self.seconds, phi: 1.0 };
+    pub(super) fn counts(&self, strategy: &Strategy) -> Counts {
         let one = |gate: &Gate| -> BeforeResult {
+            let phi = self.phi.get(&gate.name).copied().unwrap_or(1.0);
+            let before = |side| Before { side, seconds: self.seconds, phi };
             match self.baseline.get(&gate.name) {
                 None => Ok(before(nothing(gate))),
                 Some(side) if is_empty(*side) => Err(Unfit {

@@ -12,12 +12,10 @@ use microapp_api::v1alpha1::MicroAppRolloutSpec;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub use line::Malformed;
+pub use answer::{Action, Outcome};
+pub use line::{Command, Malformed, Start, Tick};
 
-use self::{
-    answer::{Action, Answer, Ending},
-    line::{Command, Line, Start},
-};
+use self::{answer::Answer, line::Line};
 use crate::{
     counts::{Counts, Watch, Window},
     decide::decide,
@@ -47,9 +45,9 @@ pub struct Replay {
     world: World,
     evidence: Evidence,
     start: Option<Start>,
-    /// Time of the last line; none before the first.
+    /// Time of the last tick; none before the first.
     last: Option<f64>,
-    ended: Option<Ending>,
+    ended: Option<Outcome>,
     commands: u64,
 }
 
@@ -75,54 +73,79 @@ impl Replay {
             }
             self.begin(Start::default());
         }
-        let line = Line::parse(text, &self.strategy)?;
-        self.in_order(&line)?;
-        Ok(Some(self.answer(&line)))
+        let Line { tick, t_text } = Line::parse(text, &self.strategy)?;
+        self.in_order(&tick, &t_text)?;
+        let (outcome, seen) = self.tick(&tick);
+        Ok(Some(match seen {
+            Some(seen) => Answer::new(&t_text, &outcome, &self.strategy, &seen).to_json(),
+            None => outcome.repeat(&t_text),
+        }))
     }
 
-    /// Preflight's answer.
-    fn begin(&mut self, start: Start) {
+    /// The same for a driver in this process: no text in between, so that millions of windows are cheap. `t` must rise.
+    pub fn drive(&mut self, tick: &Tick) -> Result<Outcome, Malformed> {
+        if self.start.is_none() {
+            self.begin(Start::default());
+        }
+        self.in_order(tick, &tick.t.to_string())?;
+        Ok(self.tick(tick).0)
+    }
+
+    /// The plan in force.
+    pub fn strategy(&self) -> &Strategy {
+        &self.strategy
+    }
+
+    /// What stable did before: preflight's answer. Before the first tick; later it changes nothing.
+    pub fn begin(&mut self, start: Start) {
+        if self.last.is_none() {
+            self.prepare(start);
+        }
+    }
+
+    fn prepare(&mut self, start: Start) {
         let baseline = start.counts(&self.strategy);
         self.evidence = fold(&self.evidence, &Position::of(&self.world), &baseline);
         self.start = Some(start);
     }
 
-    fn in_order(&self, line: &Line) -> Result<(), Malformed> {
+    fn in_order(&self, tick: &Tick, text: &str) -> Result<(), Malformed> {
         match self.last {
-            Some(last) if line.t <= last => Err(Malformed(format!("t must rise: {} after {last}", line.t_text))),
-            None if line.t < 0.0 => Err(Malformed::new("t must not be negative")),
+            Some(last) if tick.t <= last => Err(Malformed(format!("t must rise: {text} after {last}"))),
+            None if tick.t < 0.0 => Err(Malformed::new("t must not be negative")),
             Some(_) | None => Ok(()),
         }
     }
 
-    fn answer(&mut self, line: &Line) -> String {
-        let now = instant(line.t);
-        let length = line.t - self.last.unwrap_or(0.0).min(line.t);
-        self.last = Some(line.t);
-        if let Some(ending) = &self.ended {
-            if line.command != Some(Command::Retry) {
-                return ending.repeat(&line.t_text);
+    /// What the tick comes to, and what was seen; nothing is looked at once the attempt is over.
+    fn tick(&mut self, tick: &Tick) -> (Outcome, Option<Judgement>) {
+        let now = instant(tick.t);
+        let length = tick.t - self.last.unwrap_or(0.0).min(tick.t);
+        self.last = Some(tick.t);
+        if let Some(ended) = &self.ended {
+            if tick.command != Some(Command::Retry) {
+                return (ended.clone(), None);
             }
             self.retry();
         } else {
-            self.count(line, length);
-            self.command(line.command);
+            self.count(tick, length);
+            self.command(tick.command);
         }
-        stage::pods(&mut self.world, line);
-        let seen = judge(&self.evidence, line.t);
-        let (action, plan) = self.run(line, now, &seen);
-        let answer = Answer::new(&line.t_text, action, &self.world, &self.strategy, &plan, &seen);
-        self.ended = answer.ending();
-        answer.to_json()
+        stage::pods(&mut self.world, tick);
+        let seen = judge(&self.evidence, tick.t);
+        let (action, plan) = self.run(tick, now, &seen);
+        let outcome = Outcome::new(action, &self.world, &self.strategy, &plan);
+        self.ended = outcome.is_over().then(|| outcome.clone());
+        (outcome, Some(seen))
     }
 
-    /// The line's counts belong to the weight of the answer before.
-    fn count(&mut self, line: &Line, length: f64) {
+    /// The tick's counts belong to the weight of the answer before.
+    fn count(&mut self, tick: &Tick, length: f64) {
         // At weight 0 a line without gates is a driver's first word, not missing data.
-        if line.gates.is_empty() && self.evidence.step.is_none() {
+        if tick.gates.is_empty() && self.evidence.step.is_none() {
             return;
         }
-        let window = Window { end: line.t, length, gates: line.gates.clone(), gap: line.gap, inside_step: true };
+        let window = Window { end: tick.t, length, gates: tick.gates.clone(), gap: tick.gap, inside_step: true };
         let watch = Watch { canary_seen: true, newest: None, ..Watch::default() };
         self.evidence = fold(&self.evidence, &Position::of(&self.world), &Counts::Windows(vec![window], watch));
     }
@@ -144,12 +167,12 @@ impl Replay {
         }
         self.evidence = Evidence::begin(attempt, self.strategy.clone(), 0.0);
         if let Some(start) = self.start.take() {
-            self.begin(start);
+            self.prepare(start);
         }
     }
 
     /// Decide → after until there is no write.
-    fn run(&mut self, line: &Line, now: Timestamp, seen: &Judgement) -> (Action, Plan) {
+    fn run(&mut self, tick: &Tick, now: Timestamp, seen: &Judgement) -> (Action, Plan) {
         self.evidence.watch.canary_seen = true;
         let mut judgement = Judgement { canary_seen: true, ..seen.clone() };
         let mut action = Action::Hold;
@@ -169,12 +192,12 @@ impl Replay {
             }
             let write = self.with_evidence(write);
             self.world = crate::after::after(&self.world, &write, now);
-            stage::settle(&mut self.world, line);
+            stage::settle(&mut self.world, tick);
             if matches!(action, Action::Rollback | Action::Promote) {
                 break;
             }
             self.evidence = fold(&self.evidence, &Position::of(&self.world), &Counts::None);
-            judgement = judge(&self.evidence, line.t);
+            judgement = judge(&self.evidence, tick.t);
         }
         let plan = acted.unwrap_or_else(|| decide(&self.world, now, &judgement));
         (action, plan)
@@ -212,7 +235,7 @@ impl Action {
                 | Transition::Settings
                 | Transition::Command => None,
             },
-            Write::Create(_) | Write::Change(_) | Write::Delete(_) | Write::Status(_) => None,
+            Write::Create(_) | Write::Change(_) | Write::Delete(_) | Write::Adopt(_) | Write::Status(_) => None,
         }
     }
 }

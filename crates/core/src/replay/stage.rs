@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use microapp_api::v1alpha1::{Canary, MicroAppRolloutSpec, MicroAppRolloutStatus, Stable};
 use serde_json::Value;
 
-use super::line::{Command, Line, Malformed};
+use super::line::{Command, Malformed, Tick};
 use crate::{
     register::{Register, Tokens},
     revision::Revision,
@@ -98,6 +98,8 @@ pub(super) fn set(
             ..MicroAppRolloutStatus::default()
         },
         conflict: None,
+        orphans: Vec::new(),
+        obstacle: None,
     })
 }
 
@@ -113,10 +115,10 @@ fn pod(revision: &Revision, index: i32) -> Pod {
     }
 }
 
-/// The canary's pods as the line says they are: as many as its Deployment asks for, ready or not.
-pub(super) fn pods(world: &mut World, line: &Line) {
+/// The canary's pods as the tick says they are: as many as its Deployment asks for, ready or not.
+pub(super) fn pods(world: &mut World, tick: &Tick) {
     let Some(canary) = world.route().and_then(|route| route.register.canary.clone()) else { return };
-    fill(world, &canary, line.ready, line.pod);
+    fill(world, &canary, tick.ready, tick.pod);
     let stable = world.route().map(|route| route.register.stable.clone());
     if let Some(stable) = stable {
         fill(world, &stable, true, None);
@@ -130,11 +132,11 @@ fn fill(world: &mut World, revision: &Revision, ready: bool, signal: Option<worl
 }
 
 /// After a write: gateways accept at once, pods follow their Deployment.
-pub(super) fn settle(world: &mut World, line: &Line) {
+pub(super) fn settle(world: &mut World, tick: &Tick) {
     if let RouteFact::Present(route) = &mut world.route {
         route.acceptance = Acceptance::Accepted;
     }
-    pods(world, line);
+    pods(world, tick);
 }
 
 /// The command as the annotation that a person would have written.

@@ -3,7 +3,7 @@ use std::process::ExitCode;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, Subcommand};
-use microapp_lab::demo::{DemoOptions, Fault, Here, exposure, run};
+use microapp_lab::demo::{DemoOptions, Fault, Here, exposure, idle, run};
 use microapp_lab::{Error, Result};
 
 const WHY_FAST: &str = "\
@@ -105,13 +105,27 @@ pub(super) enum Bench {
         #[arg(long)]
         keep: bool,
     },
+    /// What a promoted rollout at rest asks the API server and Prometheus
+    Idle {
+        /// How long to count
+        #[arg(long, default_value_t = 5)]
+        minutes: u64,
+        /// Leave the lab running
+        #[arg(long)]
+        keep: bool,
+    },
 }
 
 impl Bench {
     pub(super) fn run(self) -> Result<ExitCode> {
-        let Self::Exposure { runs, keep } = self;
-        let (faults, report) = (Vec::new(), PathBuf::from("target/bench/exposure.json"));
-        let options = DemoOptions { keep, rps: 50.0, scrape: "5s".into(), faults, report, here: None };
-        Ok(if exposure(runs, &options)? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        let options = |keep| {
+            let (faults, report) = (Vec::new(), PathBuf::from("target/bench/report.json"));
+            DemoOptions { keep, rps: 200.0, scrape: "1s".into(), faults, report, here: None }
+        };
+        let reached = match self {
+            Self::Exposure { runs, keep } => exposure(runs, &options(keep))?,
+            Self::Idle { minutes, keep } => idle(minutes, &options(keep))?,
+        };
+        Ok(if reached { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }

@@ -1,4 +1,5 @@
-//! How long a bad canary is exposed at 1 % of 50 requests a second and 5 s scrapes, by the load generator's own log.
+//! How long a bad canary is exposed at 1 % of 50 requests a second and 5 s scrapes, by the load generator's own log, and
+//! how long the operator takes for its part of it.
 
 use std::sync::Arc;
 
@@ -9,9 +10,9 @@ use super::report::{Bad, Outcome};
 use super::scenes::{self, Fault};
 use super::stage::{Stage, Voice};
 use super::watch::Watch;
-use super::{DemoOptions, baseline, first, now, setup, trial};
+use super::{DemoOptions, baseline, first, now, reaction, setup, trial};
 use crate::LoadGenerator;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Requests per second.
 const RPS: f64 = 50.0;
@@ -42,15 +43,22 @@ fn measure(runs: usize, cluster: &Arc<Cluster>, images: &setup::Images, voice: V
     stage.load(LoadGenerator::start(cluster.load(RPS))?);
     baseline(&mut stage, RPS, &stable)?;
     stage.announce(Some(Fault::Errors));
+    let lab = cluster.lab.as_ref().ok_or(Error::NotRunning)?;
     let mut outcomes: [Vec<Outcome>; 2] = Default::default();
+    let mut reactions = Vec::new();
     for run in 0..runs {
         for ((rate, _), outcomes) in CASES.iter().zip(&mut outcomes) {
-            // The seed makes each run another revision.
-            let seed = (run + 1).to_string();
-            let environment = scenes::failing(&model, rate, &seed);
-            let begun = now();
+            // Each run is another revision.
+            let environment = scenes::failing(&model, rate, &format!("bad-{run}"));
+            let (begun, mut audit) = (now(), lab.audit()?);
             setup::rollout(cluster, manifest, &images.app[0], &environment)?;
-            outcomes.push(trial(&mut stage, begun));
+            let outcome = trial(&mut stage, begun);
+            if outcome.aborted.is_some() {
+                let milliseconds = reaction::milliseconds(lab, &mut audit, &outcome)?;
+                stage.say(&format!("the route was written {milliseconds:.0} ms after its last scrape"));
+                reactions.push(milliseconds);
+            }
+            outcomes.push(outcome);
         }
     }
     let Some(load) = stage.take_load() else { return Ok(false) };
@@ -66,6 +74,9 @@ fn measure(runs: usize, cluster: &Arc<Cluster>, images: &setup::Images, voice: V
         println!("{}", json!({"name": format!("exposure_{name}"), "value": seconds, "unit": "s", "n": n}));
         println!("{}", json!({"name": format!("bad_responses_{name}"), "value": served, "unit": "responses", "n": n}));
     }
+    let (n, worst) = (reactions.len(), reactions.iter().copied().fold(f64::NAN, f64::max));
+    println!("{}", json!({"name": "window_to_route", "value": median(reactions), "unit": "ms", "n": n}));
+    println!("{}", json!({"name": "window_to_route_worst", "value": worst, "unit": "ms", "n": n}));
     Ok(reverted)
 }
 

@@ -3,7 +3,9 @@
 
 mod cluster;
 mod exposure;
+mod idle;
 mod programs;
+mod reaction;
 mod report;
 mod scenes;
 mod setup;
@@ -24,6 +26,7 @@ use stage::{Stage, Voice};
 use watch::Watch;
 
 pub use exposure::exposure;
+pub use idle::idle;
 pub use scenes::Fault;
 pub use view::{Aborted, Condition, View};
 
@@ -144,6 +147,7 @@ fn trial(stage: &mut Stage, begun: f64) -> Outcome {
         if view.canary() == Some(desired) {
             outcome.max_weight = outcome.max_weight.max(view.weight());
             outcome.aborted = view.aborted();
+            outcome.started = outcome.started.or(view.started());
         }
         outcome.promoted = view.stable() == Some(desired);
         let reported = view.reported_stable() == Some(desired) && view.canary().is_none();

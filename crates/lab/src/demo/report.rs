@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::scenes::Fault;
@@ -21,6 +22,8 @@ pub(crate) struct Outcome {
     pub promoted: bool,
     /// Why it was given up.
     pub aborted: Option<Aborted>,
+    /// When its attempt began, as the status tells it.
+    pub started: Option<Timestamp>,
     /// Its largest share in percent.
     pub max_weight: f64,
     /// From when to when, in seconds since 1970.
@@ -199,7 +202,14 @@ mod tests {
     }
 
     fn reverted(gate: Option<&str>) -> Outcome {
-        let aborted = Aborted { attempt: 3, cause: "GateFailed".into(), gate: gate.map(str::to_owned), message: None };
+        let aborted = Aborted {
+            attempt: 3,
+            cause: "GateFailed".into(),
+            gate: gate.map(str::to_owned),
+            at: Timestamp::UNIX_EPOCH,
+            canary: Some([1, 2]),
+            message: None,
+        };
         Outcome {
             revision: "bad".into(),
             stable: "good".into(),

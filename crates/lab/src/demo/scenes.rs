@@ -108,9 +108,9 @@ pub fn healthy(model: &str, release: &str) -> Value {
     environment(model, release, &[])
 }
 
-/// The variables of an app of whose answers a share are errors.
-pub(crate) fn failing(model: &str, rate: &str, seed: &str) -> Value {
-    environment(model, "1", &[("FAULT_ERROR_RATE", rate), ("FAULT_SEED", seed)])
+/// The variables of an app of whose answers a share are errors, each pod by its own dice.
+pub(crate) fn failing(model: &str, rate: &str, release: &str) -> Value {
+    environment(model, release, &[("FAULT_ERROR_RATE", rate)])
 }
 
 /// The prompt of all revisions but one.

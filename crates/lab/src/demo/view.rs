@@ -1,5 +1,6 @@
 //! The rollout and its route, read as far as the demo and the end-to-end tests need them.
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -22,6 +23,11 @@ pub struct Aborted {
     /// The gate that failed.
     #[serde(default)]
     pub gate: Option<String>,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// The canary's counts at that time: bad ones and requests.
+    #[serde(default)]
+    pub canary: Option<[u64; 2]>,
     /// What was seen.
     #[serde(default)]
     pub message: Option<String>,
@@ -58,6 +64,13 @@ impl View {
         let attempt: i64 = self.annotation("attempt")?.parse().ok()?;
         let aborted: Aborted = serde_json::from_str(self.annotation("aborted")?).ok()?;
         (aborted.attempt >= attempt).then_some(aborted)
+    }
+
+    /// When the attempt on trial began, by the rollout's status.
+    pub(crate) fn started(&self) -> Option<Timestamp> {
+        let canary = &self.rollout["status"]["canary"];
+        let is_on_trial = canary["revision"].as_str() == self.canary();
+        canary["startedAt"].as_str().filter(|_| is_on_trial)?.parse().ok()
     }
 
     /// The canary's share of the traffic in percent, by the weights that the gateway goes by.

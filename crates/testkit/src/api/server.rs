@@ -203,10 +203,19 @@ impl ApiServer {
 
     /// Deletes an object (children follow, finalizers hold). False where there is none.
     pub fn delete(&self, actor: &str, plural: &str, namespace: &str, name: &str) -> bool {
+        self.end(actor, (plural, namespace, name), &Deletion::default())
+    }
+
+    /// Deletes an object and leaves its children without an owner, as `kubectl delete --cascade=orphan` does.
+    pub fn orphan(&self, actor: &str, plural: &str, namespace: &str, name: &str) -> bool {
+        self.end(actor, (plural, namespace, name), &Deletion { orphan: true, ..Deletion::default() })
+    }
+
+    fn end(&self, actor: &str, (plural, namespace, name): (&str, &str, &str), how: &Deletion) -> bool {
         let mut inner = self.lock();
         let before = inner.store.resource_version();
         let key = key(&inner, plural, namespace, name);
-        let deleted = inner.store.delete(&key, &Deletion::default(), &direct(actor)).is_ok();
+        let deleted = inner.store.delete(&key, how, &direct(actor)).is_ok();
         self.finish(inner, before);
         deleted
     }

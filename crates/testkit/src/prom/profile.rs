@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use microapp_core::simulate::traffic::Rng;
+
 /// How a revision behaves under traffic. Rates are shares of its own requests.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Profile {
@@ -111,22 +113,19 @@ impl Traffic {
     }
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): small, and the same everywhere.
+/// The dice of the fake traffic: the generator of the simulations, with what requests need.
 #[derive(Clone, Debug)]
-pub(super) struct Dice(pub u64);
+pub(super) struct Dice(Rng);
 
 impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        z ^ (z >> 31)
+    /// The same seed throws the same.
+    pub const fn new(seed: u64) -> Self {
+        Self(Rng::from_state(seed))
     }
 
     /// Uniform in [0, 1).
     pub fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+        self.0.unit()
     }
 
     /// True with this probability.
@@ -139,21 +138,16 @@ impl Dice {
         -(1.0 - self.unit()).ln() / rate * 1000.0
     }
 
-    fn normal(&mut self) -> f64 {
-        let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
-        radius * (std::f64::consts::TAU * self.unit()).cos()
-    }
-
     /// Log-normal, by its median and its 95th percentile.
     pub fn latency(&mut self, median: f64, p95: f64) -> f64 {
         let sigma = (p95 / median).max(1.0).ln() / 1.645;
-        median * (sigma * self.normal()).exp()
+        median * (sigma * self.0.normal()).exp()
     }
 
     /// A whole number around a mean, with a spread of a third.
     pub fn tokens(&mut self, mean: f64) -> f64 {
         let sigma = 0.33_f64;
-        (mean * (sigma * self.normal() - sigma * sigma / 2.0).exp()).round().max(1.0)
+        (mean * (sigma * self.0.normal() - sigma * sigma / 2.0).exp()).round().max(1.0)
     }
 
     /// An index, with these weights; `None` where all are zero.

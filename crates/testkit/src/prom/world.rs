@@ -78,7 +78,7 @@ impl World {
             [("job", "envoy"), ("namespace", "gateway"), ("pod", "envoy-0"), ("instance", "192.0.2.10:8002")];
         let identity: Labels = identity.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
         let gateway = Target::new(&mut database, identity, now, now + traffic.scrape.as_millis() as i64);
-        let mut dice = Dice(traffic.seed);
+        let mut dice = Dice::new(traffic.seed);
         let arrival = now as f64 + dice.gap(traffic.rps);
         Self {
             traffic,
