@@ -43,6 +43,8 @@ pub enum Verb {
     Status(StatusArgs),
     /// The decision in words: what was seen, how strong the evidence is, what happens next and when
     Why(Named),
+    /// How a rollout would go, before anything is applied: steps and their time, which gates can fail
+    Plan(PlanArgs),
     /// All traffic back to stable, at once; the revision is not tried again by itself
     Abort(CommandArgs),
     /// On to the last step without waiting for the gates; a gate that fails still takes everything back
@@ -133,6 +135,33 @@ pub struct ReplayArgs {
     /// The trace, one JSON object a line; - reads it from stdin
     #[arg(long, value_name = "FILE", default_value = "-")]
     pub trace: PathBuf,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct PlanArgs {
+    /// The MicroAppRollout, as YAML or JSON; - reads it from stdin
+    #[arg(short, long, value_name = "ROLLOUT.yaml")]
+    pub filename: PathBuf,
+    /// The Prometheus that knows the rollout in the cluster; $PROMETHEUS without it
+    #[arg(long, value_name = "URL")]
+    pub prometheus: Option<String>,
+    /// What stable did, instead of asking: errors=BAD/TOTAL, latency the same, a judge's BAD/GOOD/VOID/STARTED, a
+    /// cost's {"n":REQUESTS,"sum":PICO-USD}; once per gate
+    #[arg(long, value_name = "GATE=COUNTS")]
+    pub baseline: Vec<String>,
+    /// Over how long the baseline was counted
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = seconds)]
+    pub seconds: Duration,
+    /// How often the pods are scraped
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = seconds)]
+    pub scrape: Duration,
+}
+
+/// A duration above 0, or a bare number of seconds.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let duration =
+        text.parse::<u32>().map_or_else(|_| duration(text), |seconds| Ok(Duration::from_secs(seconds.into())));
+    duration.and_then(|duration| if duration.is_zero() { Err("must be above 0".to_owned()) } else { Ok(duration) })
 }
 
 /// Closes the loop of the operator's own decisions with generated traffic, and prints how often each outcome came, after

@@ -70,6 +70,15 @@ impl Cluster {
         self.beside(rollout).await
     }
 
+    /// The revision that is stable in a rollout; `None` where there is no such rollout, or nothing is stable in it.
+    ///
+    /// # Errors
+    /// The API server's answer, or its silence.
+    pub async fn stable(&self, name: &str) -> Result<Option<String>, Failure> {
+        let rollout = self.timed(self.rollouts.get_opt(name)).await?;
+        Ok(rollout.and_then(|rollout| Some(rollout.status?.stable?.revision)))
+    }
+
     /// A rollout with its route. Someone who may not read routes sees the rest.
     async fn beside(&self, rollout: MicroAppRollout) -> Result<View, Failure> {
         let register = match self.timed(self.routes.get_opt(&names::route(&rollout.name_any()))).await {

@@ -11,6 +11,7 @@ pub mod json;
 pub mod order;
 pub mod outcome;
 pub mod paint;
+pub mod plan;
 pub mod screen;
 pub mod verbs;
 pub mod view;

@@ -1,13 +1,14 @@
-//! Parses and wires: `replay` and `simulate` run as they are, every other verb with a client.
+//! Parses and wires: `replay`, `simulate`, and `plan` where everything is given, run as they are, every other verb with a
+//! client.
 
 use std::{io, process::ExitCode};
 
 use clap::Parser;
 use microapp_cli::{
-    args::{Cli, ClusterArgs, Verb},
+    args::{Cli, ClusterArgs, PlanArgs, Verb},
     cluster::Cluster,
     exit::{Exit, Failure},
-    verbs::{command, history, replay, simulate, status, why},
+    verbs::{command, history, plan, replay, simulate, status, why},
 };
 use microapp_core::world::Verb as Order;
 use tokio::runtime;
@@ -16,6 +17,7 @@ fn main() -> ExitCode {
     let Cli { cluster, verb } = Cli::parse();
     let result = match verb {
         Verb::Replay(args) => replay::run(&args),
+        Verb::Plan(args) => planned(&cluster, &args),
         Verb::Simulate(args) => simulate::run(&args),
         other => with_cluster(&cluster, other),
     };
@@ -25,6 +27,18 @@ fn main() -> ExitCode {
         exit
     });
     ExitCode::from(exit.code())
+}
+
+/// With a client only where Prometheus is to be asked about the rollout of a cluster.
+fn planned(cluster: &ClusterArgs, args: &PlanArgs) -> Result<Exit, Failure> {
+    let wanted = plan::read(args)?;
+    let Some(url) = args.address() else { return plan::offline(args, &wanted, io::stdout()) };
+    let namespace = cluster.namespace.clone().or_else(|| wanted.namespace.clone());
+    let cluster = ClusterArgs { namespace, ..cluster.clone() };
+    runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(async { plan::run(&Cluster::connect(&cluster).await?, &url, &wanted, io::stdout()).await })
 }
 
 fn with_cluster(args: &ClusterArgs, verb: Verb) -> Result<Exit, Failure> {
@@ -40,6 +54,7 @@ fn with_cluster(args: &ClusterArgs, verb: Verb) -> Result<Exit, Failure> {
             Verb::Retry(args) => command::run(&cluster, Order::Retry, &args, io::stdout()).await,
             Verb::History(args) => history::run(&cluster, &args).await,
             Verb::Replay(args) => replay::run(&args),
+            Verb::Plan(plan) => plan::offline(&plan, &plan::read(&plan)?, io::stdout()),
             Verb::Simulate(args) => simulate::run(&args),
         }
     })

@@ -1,11 +1,16 @@
 //! Little traffic: where the ramp begins, and what is said when it does not.
 
-use microapp_testkit::build::RolloutBuilder;
+use std::{io::Write, time::Duration};
+
+use microapp_api::values::Percent;
+use microapp_cli::{args::PlanArgs, cluster::Cluster, exit::Exit, verbs::plan};
+use microapp_core::outlook::Outlook;
+use microapp_testkit::{Traffic, build::RolloutBuilder};
 use serde_json::json;
 
 use crate::{
     invariants::{self, share},
-    stage::{Stage, short},
+    stage::{Client, NAME, NS, Stage, short},
 };
 
 /// No step may take longer than ten minutes, and there are two requests a second.
@@ -28,6 +33,50 @@ async fn with_skip_steps_it_begins_at_the_lowest_step_that_fits_and_is_promoted(
     assert_eq!(shares, [0.0, 25.0, 100.0, 0.0], "{stage:?}");
     invariants::hold(&stage, &[1.0, 25.0, 100.0], false);
     invariants::status_follows(&stage);
+}
+
+/// `kubectl microapp plan` of the short rollout.
+async fn planned(stage: &Stage) -> (Exit, String) {
+    let mut manifest = tempfile::NamedTempFile::new().unwrap();
+    write!(manifest, "{}", short().build()).unwrap();
+    let args = PlanArgs {
+        filename: manifest.path().to_owned(),
+        prometheus: None,
+        baseline: Vec::new(),
+        seconds: Duration::from_secs(3600),
+        scrape: Duration::from_secs(5),
+    };
+    let cluster = Cluster::new(stage.server.client_as("kubectl"), NS.to_owned(), Duration::from_secs(10));
+    let (wanted, mut said) = (plan::read(&args).unwrap(), Vec::new());
+    let (prometheus, now) = (Client(stage.prometheus.clone()), microapp_testkit::clock::now());
+    let exit = plan::online(&cluster, &prometheus, &wanted, now, &mut said).await.unwrap();
+    (exit, String::from_utf8(said).unwrap())
+}
+
+/// `plan` on the cluster before anything is applied, and what preflight then pins: the same words.
+#[tokio::test(start_paused = true)]
+async fn plan_says_before_it_is_applied_what_preflight_finds_then() {
+    let stage = Stage::stable(short(), 50.0).await;
+    let (exit, said) = planned(&stage).await;
+    assert_eq!(exit, Exit::Ok, "{said}");
+    assert!(said.starts_with(&format!("{NAME}, from what {} did in the last hour:\n", stage.revision(1))), "{said}");
+    stage.upgrade(2);
+    stage.until("the canary has traffic", |stage| stage.weights().len() == 2 && stage.weights()[1] > 0).await;
+    let pinned = serde_json::from_value(stage.rollout()["status"]["canary"]["plan"].clone()).unwrap();
+    let found = Outlook::of_pinned(&pinned).unwrap();
+    // Some seconds lie between the two: the same tolerance and gates, and times that are nearly the same.
+    let [line, ramp] =
+        [found.gates[0].name.clone(), format!("Ramp: tolerance {}", Percent::from_ppm(found.epsilon_ppm))];
+    assert!(said.contains(&format!("\n  {line}: stable before: ")) && said.contains(&ramp), "{said}\n{found:?}");
+    assert!(said.contains("it can fail, at more than ") && said.contains("expected to be promoted after"), "{said}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn plan_of_what_is_not_there_yet_says_that_no_gate_is_asked() {
+    let stage = Stage::empty(Traffic::new(NS, NAME).rps(50.0));
+    let (exit, said) = planned(&stage).await;
+    assert_eq!(exit, Exit::Ok);
+    assert!(said.contains("nothing is stable in namespace shop") && said.contains("no gate is asked"), "{said}");
 }
 
 #[tokio::test(start_paused = true)]

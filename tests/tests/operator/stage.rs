@@ -42,7 +42,7 @@ impl Clock for TestClock {
 }
 
 /// The fake Prometheus as the operator's client sees it: the deadline, the size limit and the decoding of HTTP.
-struct Client(Arc<FakePrometheus>);
+pub struct Client(pub Arc<FakePrometheus>);
 
 impl Prometheus for Client {
     fn query<'a>(&'a self, promql: &'a str, time: f64) -> Boxed<'a, Result<Answer, QueryError>> {

@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod history;
+pub mod plan;
 pub mod replay;
 pub mod simulate;
 pub mod status;

@@ -117,7 +117,11 @@ fn refusal(
     if minutes * 60.0 <= LONGEST {
         help.push(format!("set strategy.maxStepDuration to at least {minutes:.0}m"));
     }
-    help.push("set strategy.tolerance yourself, and accept that steps may stay undecided".to_owned());
+    help.push(if most.is_finite() {
+        "set strategy.tolerance yourself, and accept that steps may stay undecided".to_owned()
+    } else {
+        "wait until stable has had more requests, or make stable better first".to_owned()
+    });
     let message = format!("{problem}: {}", help.join(", or "));
     (gate.to_owned(), Unfit { reason: Unknown::Undecided, message, fatal: false })
 }

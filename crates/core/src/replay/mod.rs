@@ -28,6 +28,15 @@ use crate::{
 /// More passes than any line needs; a rollout that writes for ever is a bug, and this ends it.
 const PASSES: usize = 32;
 
+/// What stable did before, out of the optional first line of a trace: what preflight is told.
+///
+/// # Errors
+/// One sentence for a line that is not one, or that speaks of other gates.
+pub fn baseline(line: &str, strategy: &Strategy) -> Result<Counts, Malformed> {
+    let start = Start::parse(line, strategy)?.ok_or_else(|| Malformed::new("there is no baseline in it"))?;
+    Ok(start.counts(strategy))
+}
+
 /// One rollout, driven by lines.
 #[derive(Debug)]
 pub struct Replay {
