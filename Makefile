@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CRD := crds/microapprollouts.microapp.dev.yaml
 LAB := target/release/lab
 
-.PHONY: help demo demo-here test test-fast test-e2e lint gen bench lab lab-up lab-down clean
+.PHONY: help demo demo-here test test-fast test-e2e lint gen bench bench-decisions lab lab-up lab-down clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ gen: ## everything that is generated
 
 bench: lab ## the figures, one JSON object a line
 	deploy/bench.sh
+
+bench-decisions: ## our rule beside those of Flagger, Argo Rollouts and Kayenta: docs/benchmarks/decisions.md (RUNS=1000)
+	cargo run -q --release --locked -p microapp-decisions -- $(if $(RUNS),--runs $(RUNS))
 
 lab: ## the lab's program
 	cargo build --release --locked -p microapp-lab

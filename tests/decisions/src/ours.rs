@@ -1,0 +1,91 @@
+//! Our rule: the operator's own `fold`, `decide` and `after`, preset `Standard`, one gate.
+
+use std::collections::BTreeMap;
+
+use microapp_core::{
+    counts::{Side, Sides},
+    replay::{Action, Malformed, Outcome, Replay, Start, Tick},
+};
+use serde_json::json;
+
+use crate::{
+    rule::{End, Rule},
+    world::{Before, HOUR, Measure, SCRAPE, Sample},
+};
+
+/// A rollout with one gate.
+#[derive(Debug)]
+pub struct Ours {
+    measure: Measure,
+    replay: Replay,
+    weight: f64,
+    last: f64,
+}
+
+impl Ours {
+    /// With the gate that measures it, and its limit.
+    pub fn new(measure: Measure) -> Result<Self, Malformed> {
+        let gate = match measure {
+            Measure::Errors => json!({"name": "gate", "errorRate": {"max": "2%"}}),
+            Measure::Latency => json!({"name": "gate", "latency": {"quantile": "0.95", "max": "1600ms"}}),
+            Measure::Cost => json!({"name": "gate", "tokenCost": {"maxIncrease": "10%"}}),
+            Measure::Grounded => json!({"name": "gate", "hallucination": {"max": "5%"}}),
+        };
+        let replay = Replay::new(&json!({
+            "metadata": {"name": "bench", "namespace": "bench"},
+            "spec": {
+                "replicas": 2,
+                "template": {"spec": {"containers": [{"name": "app", "image": "app:2"}]}},
+                "model": {"provider": "openai", "name": "gpt-5-nano", "version": "2025-08-07"},
+                "traffic": {"port": 8080, "gateway": {"parentRefs": [{"name": "public"}]}},
+                "gates": [gate]
+            }
+        }))?;
+        Ok(Self { measure, replay, weight: 0.0, last: 0.0 })
+    }
+
+    fn side(&self, sample: Sample) -> Side {
+        match self.measure {
+            Measure::Errors | Measure::Latency => Side::count(sample.bad, sample.n),
+            Measure::Cost => Side::Mean { n: sample.n, sum: i128::from(sample.bad) },
+            Measure::Grounded => {
+                Side::Late { bad: sample.bad, good: sample.n - sample.bad, void: 0, started: sample.started }
+            }
+        }
+    }
+
+    fn take(&mut self, tick: &Tick) -> Option<End> {
+        let Ok(Outcome { action, weight, .. }) = self.replay.drive(tick) else { return Some(End::Undecided) };
+        self.weight = weight / 100.0;
+        match action {
+            Action::Promote => Some(End::Promoted),
+            Action::Rollback => Some(End::RolledBack),
+            Action::Hold | Action::Raise | Action::Lower | Action::Pause => None,
+        }
+    }
+}
+
+impl Rule for Ours {
+    fn begin(&mut self, before: &Before) {
+        let named = |value| ("gate".to_owned(), value);
+        let baseline = BTreeMap::from([named(self.side(before.sample))]);
+        let phi = [("gate".to_owned(), before.phi)].into();
+        self.replay.begin(Start { baseline, seconds: HOUR, scrape: SCRAPE, phi });
+        self.take(&Tick::at(0.0));
+    }
+
+    fn weights(&self) -> [f64; 2] {
+        [self.weight, 1.0 - self.weight]
+    }
+
+    fn scrape(&mut self, t: f64, samples: Option<[Sample; 2]>) -> Option<End> {
+        let mut tick = Tick::at(t);
+        if let Some([canary, stable]) = samples {
+            let sides = Sides { canary: Some(self.side(canary)), stable: Some(self.side(stable)), near: [None, None] };
+            tick.gates = [("gate".to_owned(), Ok(sides))].into();
+            tick.gap = t - self.last > 3.0 * SCRAPE;
+            self.last = t;
+        }
+        self.take(&tick)
+    }
+}
