@@ -1,6 +1,6 @@
 //! One setting in one scenario: many runs, and what they came to.
 
-use std::thread;
+use std::{collections::BTreeMap, thread};
 
 use microapp_core::{
     replay::Malformed,
@@ -88,6 +88,17 @@ impl Cell {
         (!values.is_empty()).then(|| Quantiles::of(values))
     }
 
+    /// The rule's words for the runs that ended so, with their numbers, the most frequent first.
+    pub fn words(&self, end: End) -> Vec<(&str, usize)> {
+        let mut words: BTreeMap<&str, usize> = BTreeMap::new();
+        for run in self.runs.iter().filter(|run| run.end == end) {
+            *words.entry(&run.word).or_default() += 1;
+        }
+        let mut words: Vec<_> = words.into_iter().collect();
+        words.sort_by_key(|(_, runs)| std::cmp::Reverse(*runs));
+        words
+    }
+
     /// Bad responses served per run, whatever the end: the mean.
     pub fn mean_bad(&self) -> f64 {
         self.runs.iter().map(|run| run.bad as f64).sum::<f64>() / self.runs.len() as f64
@@ -100,7 +111,7 @@ pub fn bound(scenario: Scenario) -> Option<(f64, f64)> {
     let (Fault::Always(bad), Measure::Errors | Measure::Latency) = (scenario.fault, scenario.measure) else {
         return None;
     };
-    let good = scenario.measure.stable();
+    let good = scenario.stable;
     let term = |a: f64, b: f64| if a > 0.0 { a * libm::log(a / b) } else { 0.0 };
     let requests = libm::log(100.0) / (term(bad, good) + term(1.0 - bad, 1.0 - good));
     Some((requests, requests * bad))

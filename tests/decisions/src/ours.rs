@@ -20,6 +20,7 @@ pub struct Ours {
     replay: Replay,
     weight: f64,
     last: f64,
+    word: String,
 }
 
 impl Ours {
@@ -41,7 +42,7 @@ impl Ours {
                 "gates": [gate]
             }
         }))?;
-        Ok(Self { measure, replay, weight: 0.0, last: 0.0 })
+        Ok(Self { measure, replay, weight: 0.0, last: 0.0, word: String::new() })
     }
 
     fn side(&self, sample: Sample) -> Side {
@@ -55,8 +56,9 @@ impl Ours {
     }
 
     fn take(&mut self, tick: &Tick) -> Option<End> {
-        let Ok(Outcome { action, weight, .. }) = self.replay.drive(tick) else { return Some(End::Undecided) };
+        let Ok(Outcome { action, weight, reason, .. }) = self.replay.drive(tick) else { return Some(End::Undecided) };
         self.weight = weight / 100.0;
+        self.word = reason;
         match action {
             Action::Promote => Some(End::Promoted),
             Action::Rollback => Some(End::RolledBack),
@@ -87,5 +89,9 @@ impl Rule for Ours {
             self.last = t;
         }
         self.take(&tick)
+    }
+
+    fn word(&self) -> &str {
+        &self.word
     }
 }

@@ -21,10 +21,14 @@ pub trait Rule {
     fn weights(&self) -> [f64; 2];
     /// A scrape at `t`: what came since the one before, or nothing where it failed.
     fn scrape(&mut self, t: f64, samples: Option<[Sample; 2]>) -> Option<End>;
+    /// Its own word for where it stands.
+    fn word(&self) -> &str {
+        ""
+    }
 }
 
 /// One attempt under one rule.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Run {
     /// How it ended.
     pub end: End,
@@ -36,6 +40,8 @@ pub struct Run {
     pub requests: u64,
     /// Bad responses among them.
     pub bad: u64,
+    /// The rule's own word for the end.
+    pub word: String,
 }
 
 /// An attempt that is not over by then is undecided.
@@ -45,7 +51,7 @@ pub const LIMIT: f64 = 4.0 * 3600.0;
 pub fn run(scenario: Scenario, rule: &mut dyn Rule, seed: u64, index: u64) -> Run {
     let mut world = World::new(scenario, seed, index);
     rule.begin(&world.before());
-    let mut run = Run { end: End::Undecided, seconds: 0.0, full: None, requests: 0, bad: 0 };
+    let mut run = Run { end: End::Undecided, seconds: 0.0, full: None, requests: 0, bad: 0, word: String::new() };
     let (mut weights, mut since, mut held) = (rule.weights(), 0.0, [Sample::default(); 2]);
     while run.end == End::Undecided && run.seconds < LIMIT {
         run.seconds += SCRAPE;
@@ -65,5 +71,6 @@ pub fn run(scenario: Scenario, rule: &mut dyn Rule, seed: u64, index: u64) -> Ru
             run.full = Some(run.seconds);
         }
     }
+    rule.word().clone_into(&mut run.word);
     run
 }

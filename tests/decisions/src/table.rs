@@ -17,13 +17,14 @@ const STEADY: Scenario = Scenario {
     name: "no difference, steady, 50 requests/s",
     rps: 50.0,
     measure: Measure::Errors,
+    stable: Measure::Errors.usual(),
     fault: Fault::None,
     weather: Weather::Steady,
     bad: false,
 };
 
 const fn bad(name: &'static str, measure: Measure, fault: Fault) -> Scenario {
-    Scenario { name, measure, fault, bad: true, ..STEADY }
+    Scenario { name, measure, stable: measure.usual(), fault, bad: true, ..STEADY }
 }
 
 const fn same(name: &'static str, rps: f64, weather: Weather) -> Scenario {
@@ -31,12 +32,13 @@ const fn same(name: &'static str, rps: f64, weather: Weather) -> Scenario {
 }
 
 /// All scenarios, in the order of the document.
-pub const SCENARIOS: [Scenario; 20] = [
+pub const SCENARIOS: [Scenario; 23] = [
     STEADY,
     same("no difference, daily swing, 50 requests/s", 50.0, Weather::Daily),
     same("no difference, shared incident, 50 requests/s", 50.0, Weather::Incident),
     same("no difference, bursts of three errors, 50 requests/s", 50.0, Weather::Bursts),
     same("no difference, two minutes without data, 50 requests/s", 50.0, Weather::Gap),
+    Scenario { stable: 0.005, ..same("no difference, stable fails 0.5 %, 50 requests/s", 50.0, Weather::Steady) },
     same("no difference, steady, 0.5 requests/s", 0.5, Weather::Steady),
     same("no difference, steady, 5 requests/s", 5.0, Weather::Steady),
     same("no difference, steady, 500 requests/s", 500.0, Weather::Steady),
@@ -46,11 +48,16 @@ pub const SCENARIOS: [Scenario; 20] = [
     bad("errors 1 → 100 %", Measure::Errors, Fault::Always(1.0)),
     bad("errors 1 → 10 % from a weight of 25 % on", Measure::Errors, Fault::FromWeight(0.25, 0.10)),
     bad("errors 1 → 10 % three minutes into a step", Measure::Errors, Fault::AfterSeconds(180.0, 0.10)),
+    Scenario { bad: false, ..bad("no difference in latency, 2 % slow", Measure::Latency, Fault::None) },
     bad("latency × 1.3: 2 → 4.8 % slow", Measure::Latency, Fault::Always(0.0484)),
     Scenario { bad: false, ..bad("token cost +5 % (+10 % is allowed)", Measure::Cost, Fault::Always(1.05e9)) },
     bad("token cost +15 %", Measure::Cost, Fault::Always(1.15e9)),
     bad("token cost +50 %", Measure::Cost, Fault::Always(1.5e9)),
     bad("token cost +100 %", Measure::Cost, Fault::Always(2e9)),
+    Scenario {
+        bad: false,
+        ..bad("no difference in hallucination, 3 %, 5 % judged, after 2 min", Measure::Grounded, Fault::None)
+    },
     bad("hallucination 3 → 8 %, 5 % judged, after 2 min", Measure::Grounded, Fault::Always(0.08)),
 ];
 
@@ -126,8 +133,8 @@ impl Setting {
             Kind::ArgoDocumented => Box::new(Argo::new(measure, 300.0, 3, 300.0, &tens).starting(600.0, Empty::Error)),
             Kind::ArgoMinute => Box::new(Argo::new(measure, 60.0, 3, 60.0, &PAUSED)),
             Kind::ArgoFastest => Box::new(Argo::new(measure, 10.0, 0, 10.0, &PAUSED)),
-            Kind::KayentaDocumented => Box::new(Kayenta::new(0.05, 60.0, 3600.0, 10_800.0)),
-            Kind::KayentaFastest => Box::new(Kayenta::new(0.05, 5.0, 300.0, 900.0)),
+            Kind::KayentaDocumented => Box::new(Kayenta::new(measure, 0.05, 60.0, 3600.0, 10_800.0)),
+            Kind::KayentaFastest => Box::new(Kayenta::new(measure, 0.05, 5.0, 300.0, 900.0)),
         })
     }
 

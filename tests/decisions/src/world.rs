@@ -34,8 +34,8 @@ impl Measure {
         }
     }
 
-    /// What stable is like: a share, or pico-USD.
-    pub const fn stable(self) -> f64 {
+    /// What stable is like in most scenarios: a share, or pico-USD.
+    pub const fn usual(self) -> f64 {
         match self {
             Self::Errors => 0.01,
             Self::Latency => 0.02,
@@ -82,6 +82,8 @@ pub struct Scenario {
     pub rps: f64,
     /// What is measured.
     pub measure: Measure,
+    /// What stable is like: a share, or pico-USD.
+    pub stable: f64,
     /// The canary's fault.
     pub fault: Fault,
     /// The environment.
@@ -174,8 +176,7 @@ impl World {
 
     /// Requests per second and stable's share (or cost) at a time; negative before the rollout.
     fn stable(&self, t: f64) -> (f64, f64) {
-        let Scenario { rps, measure, weather, .. } = self.scenario;
-        let share = measure.stable();
+        let Scenario { rps, stable: share, weather, .. } = self.scenario;
         match weather {
             Weather::Daily => {
                 let swing = libm::exp2(libm::sin(std::f64::consts::TAU * (self.phase + t / 86_400.0)));

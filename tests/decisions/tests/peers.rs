@@ -119,7 +119,7 @@ fn the_rank_test_sees_a_clear_shift_upwards_and_nothing_else() {
 #[test]
 fn kayenta_judges_after_each_interval_and_passes_after_its_lifetime() {
     let noisy = |t: f64| t / 5.0 % 3.0;
-    let rule = || Kayenta::new(0.05, 5.0, 300.0, 900.0);
+    let rule = || Kayenta::new(Measure::Errors, 0.05, 5.0, 300.0, 900.0);
     let same = |t: f64| Some([sample(noisy(t) as u64, 10), sample(noisy(t + 5.0) as u64, 10)]);
     near(drive(&mut rule(), same), 900.0, End::Promoted);
     let worse = |t: f64| Some([sample(noisy(t) as u64 + 5, 10), sample(noisy(t) as u64, 10)]);

@@ -4,13 +4,13 @@
 //! series are compared with the Mann-Whitney test: the metric is `High` when the lower end of the confidence interval of
 //! the shift (Hodges, Lehmann) is above a quarter of the estimated shift. With one metric `High` is a score of 0, below
 //! the marginal threshold, and the whole canary fails at once; otherwise it goes on, and passes after its lifetime.
-//! Points without data are left out. Sources: <https://spinnaker.io/docs/guides/user/canary/judge/>,
+//! `effectSize.allowedIncrease` says how much higher the mean must be at least. Points without data are left out. Sources: <https://spinnaker.io/docs/guides/user/canary/judge/>,
 //! <https://spinnaker.io/docs/guides/user/canary/best-practices/> (lifetime 3 h, interval 1 h, at least 50 points).
 
 use super::is_due;
 use crate::{
     rule::{End, Rule},
-    world::Sample,
+    world::{Measure, Sample},
 };
 
 /// Normal quantile of 99 %: a two-sided interval of 98 %.
@@ -21,6 +21,7 @@ const TOLERANCE: f64 = 0.25;
 /// A canary analysis.
 #[derive(Clone, Debug)]
 pub struct Kayenta {
+    allowed: f64,
     weight: f64,
     point: f64,
     interval: f64,
@@ -30,10 +31,11 @@ pub struct Kayenta {
 }
 
 impl Kayenta {
-    /// The canary's share; seconds of one point of the series, of an interval and of the lifetime.
-    pub const fn new(weight: f64, point: f64, interval: f64, lifetime: f64) -> Self {
+    /// What is measured (a cost has `effectSize.allowedIncrease`, the others its default 1); the canary's share; seconds of one point of the series, of an interval and of the lifetime.
+    pub const fn new(measure: Measure, weight: f64, point: f64, interval: f64, lifetime: f64) -> Self {
         const NONE: Sample = Sample { n: 0, bad: 0, started: 0, served: 0, served_bad: 0 };
-        Self { weight, point, interval, lifetime, current: [NONE; 2], series: [Vec::new(), Vec::new()] }
+        let allowed = if matches!(measure, Measure::Cost) { 1.0 + measure.limit() } else { 1.0 };
+        Self { allowed, weight, point, interval, lifetime, current: [NONE; 2], series: [Vec::new(), Vec::new()] }
     }
 }
 
@@ -68,7 +70,9 @@ impl Rule for Kayenta {
                 }
             }
         }
-        if is_due(t, self.interval) && is_high(&self.series[0], &self.series[1]) {
+        let mean = |series: &[f64]| series.iter().sum::<f64>() / series.len() as f64;
+        let grown = || mean(&self.series[0]) / mean(&self.series[1]) >= self.allowed;
+        if is_due(t, self.interval) && is_high(&self.series[0], &self.series[1]) && grown() {
             return Some(End::RolledBack);
         }
         (t >= self.lifetime).then_some(End::Promoted)
