@@ -45,11 +45,7 @@ fn count(value: f64) -> String {
 }
 
 fn percent(share: f64) -> String {
-    if share == 0.0 || share == 1.0 || share >= 0.1 {
-        format!("{:.0}", share * 100.0)
-    } else {
-        format!("{:.1}", share * 100.0)
-    }
+    if share <= 0.0 || share >= 0.1 { format!("{:.0}", share * 100.0) } else { format!("{:.1}", share * 100.0) }
 }
 
 /// `3.2 % (1.1–7.0)`.

@@ -22,9 +22,7 @@ pub trait Rule {
     /// A scrape at `t`: what came since the one before, or nothing where it failed.
     fn scrape(&mut self, t: f64, samples: Option<[Sample; 2]>) -> Option<End>;
     /// Its own word for where it stands.
-    fn word(&self) -> &str {
-        ""
-    }
+    fn word(&self) -> &str;
 }
 
 /// One attempt under one rule.

@@ -190,11 +190,10 @@ impl World {
     fn canary(&self, t: f64, weight: f64, since: f64) -> (f64, f64) {
         let (rps, stable) = self.stable(t);
         let own = match self.scenario.fault {
-            Fault::None => stable,
             Fault::Always(share) => share,
             Fault::FromWeight(from, share) if weight >= from => share,
             Fault::AfterSeconds(seconds, share) if t - since > seconds => share,
-            Fault::FromWeight(..) | Fault::AfterSeconds(..) => stable,
+            Fault::None | Fault::FromWeight(..) | Fault::AfterSeconds(..) => stable,
         };
         (rps, own.max(if self.scenario.measure == Measure::Cost { 0.0 } else { stable }))
     }

@@ -99,4 +99,8 @@ impl Rule for Argo {
         }
         self.step().is_none().then_some(End::Promoted)
     }
+
+    fn word(&self) -> &'static str {
+        ""
+    }
 }

@@ -53,4 +53,8 @@ impl Rule for Flagger {
         }
         (self.step >= self.weights.len()).then_some(End::Promoted)
     }
+
+    fn word(&self) -> &'static str {
+        ""
+    }
 }

@@ -77,4 +77,8 @@ impl Rule for Kayenta {
         }
         (t >= self.lifetime).then_some(End::Promoted)
     }
+
+    fn word(&self) -> &'static str {
+        ""
+    }
 }
