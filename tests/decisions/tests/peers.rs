@@ -30,9 +30,10 @@ fn drive(rule: &mut dyn Rule, series: impl Fn(f64) -> Option<[Sample; 2]>) -> (f
 
 const GOOD: Option<[Sample; 2]> = Some([Sample { n: 10, bad: 0, started: 0, served: 10, served_bad: 0 }; 2]);
 
-fn bad() -> Option<[Sample; 2]> {
-    Some([sample(10, 10), sample(0, 10)])
-}
+const BAD: Option<[Sample; 2]> = Some([
+    Sample { n: 10, bad: 10, started: 0, served: 10, served_bad: 10 },
+    Sample { n: 10, bad: 0, started: 0, served: 10, served_bad: 0 },
+]);
 
 fn near(seen: (f64, End), seconds: f64, end: End) {
     assert!((seen.0 - seconds).abs() < 1e-9 && seen.1 == end, "{seen:?}, not {seconds} s and {end:?}");
@@ -42,7 +43,7 @@ fn near(seen: (f64, End), seconds: f64, end: End) {
 fn flagger_takes_one_interval_more_than_its_threshold() {
     for threshold in [1, 2, 5, 10] {
         let mut rule = Flagger::new(Measure::Errors, 10.0, threshold, 10.0, &[0.01, 0.05, 0.25]);
-        near(drive(&mut rule, |_| bad()), f64::from(threshold + 1) * 10.0, End::RolledBack);
+        near(drive(&mut rule, |_| BAD), f64::from(threshold + 1) * 10.0, End::RolledBack);
     }
 }
 
@@ -63,7 +64,7 @@ fn flagger_takes_one_good_value_per_step_and_no_value_for_a_failure() {
 fn flaggers_failed_checks_add_up_and_are_never_forgotten() {
     let mut rule = Flagger::new(Measure::Errors, 10.0, 3, 10.0, &[0.1; 20]);
     // Bad in every fourth interval: the third failure is at 120 s, the rollback one interval later.
-    let series = |t: f64| if ((t - 1.0) / 10.0).floor() % 4.0 == 3.0 { bad() } else { GOOD };
+    let series = |t: f64| if ((t - 1.0) / 10.0) as u64 % 4 == 3 { BAD } else { GOOD };
     near(drive(&mut rule, series), 130.0, End::RolledBack);
 }
 
@@ -72,19 +73,19 @@ fn argo_needs_one_failure_more_than_its_limit() {
     let steps = [(0.2, 600.0), (0.4, 600.0)];
     for limit in [0, 3] {
         let mut rule = Argo::new(Measure::Errors, 60.0, limit, 60.0, &steps);
-        near(drive(&mut rule, |_| bad()), f64::from(limit + 1) * 60.0, End::RolledBack);
+        near(drive(&mut rule, |_| BAD), f64::from(limit + 1) * 60.0, End::RolledBack);
     }
     let mut rule = Argo::new(Measure::Errors, 60.0, 3, 60.0, &steps);
     near(drive(&mut rule, |_| GOOD), 1200.0, End::Promoted);
     let mut late = Argo::new(Measure::Errors, 300.0, 3, 300.0, &steps).starting(600.0, Empty::Error);
-    near(drive(&mut late, |_| bad()), 1200.0, End::Promoted);
+    near(drive(&mut late, |_| BAD), 1200.0, End::Promoted);
 }
 
 #[test]
 fn argos_background_analysis_sees_a_canary_that_fails_all_after_25_minutes() {
     let tens = [0.2, 0.4, 0.6, 0.8].map(|weight| (weight, 600.0));
     let mut rule = Argo::new(Measure::Errors, 300.0, 3, 300.0, &tens).starting(600.0, Empty::Error);
-    near(drive(&mut rule, |_| bad()), 1500.0, End::RolledBack);
+    near(drive(&mut rule, |_| BAD), 1500.0, End::RolledBack);
     assert!((rule.weights()[0] - 0.6).abs() < 1e-9, "60 % of the traffic by then");
 }
 
@@ -101,9 +102,9 @@ fn argos_fifth_error_in_a_row_aborts_after_forty_seconds() {
 fn a_query_sees_its_range_and_nothing_older() {
     let mut rule = Argo::new(Measure::Errors, 60.0, 0, 60.0, &[(0.5, 600.0)]);
     // Bad for one minute from 61 s on: the measurement at 120 s has it.
-    near(drive(&mut rule, |t| if t > 60.0 && t <= 120.0 { bad() } else { GOOD }), 120.0, End::RolledBack);
+    near(drive(&mut rule, |t| if t > 60.0 && t <= 120.0 { BAD } else { GOOD }), 120.0, End::RolledBack);
     let mut late = Argo::new(Measure::Errors, 60.0, 0, 60.0, &[(0.5, 600.0)]).starting(180.0, Empty::Error);
-    near(drive(&mut late, |t| if t > 60.0 && t <= 120.0 { bad() } else { GOOD }), 600.0, End::Promoted);
+    near(drive(&mut late, |t| if t > 60.0 && t <= 120.0 { BAD } else { GOOD }), 600.0, End::Promoted);
 }
 
 #[test]
