@@ -1,6 +1,6 @@
 //! Prometheus' JSON to typed series. Nothing of a foreign body ever reaches an error.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::Deserialize;
 
@@ -85,10 +85,10 @@ pub enum DecodeError {
 }
 
 #[derive(Deserialize)]
-struct Envelope {
+struct Envelope<'a> {
     status: String,
-    #[serde(default)]
-    data: Option<Data>,
+    #[serde(default, borrow)]
+    data: Option<Data<'a>>,
     #[serde(default, rename = "errorType")]
     error_type: Option<String>,
     #[serde(default)]
@@ -99,25 +99,31 @@ struct Envelope {
 
 #[derive(Deserialize)]
 #[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
-enum Data {
-    Matrix(Vec<Raw>),
-    Vector(Vec<Raw>),
+enum Data<'a> {
+    #[serde(borrow)]
+    Matrix(Vec<Raw<'a>>),
+    #[serde(borrow)]
+    Vector(Vec<Raw<'a>>),
     Scalar(serde::de::IgnoredAny),
     String(serde::de::IgnoredAny),
 }
 
 #[derive(Deserialize)]
-struct Raw {
+struct Raw<'a> {
     metric: BTreeMap<String, String>,
-    #[serde(default)]
-    values: Vec<(f64, String)>,
-    #[serde(default)]
-    value: Option<(f64, String)>,
+    #[serde(default, borrow)]
+    values: Vec<(f64, Text<'a>)>,
+    #[serde(default, borrow)]
+    value: Option<(f64, Text<'a>)>,
     #[serde(default)]
     histogram: Option<serde::de::IgnoredAny>,
     #[serde(default)]
     histograms: Option<serde::de::IgnoredAny>,
 }
+
+/// The value of a sample, where it stands in the body.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Reads the body of `/api/v1/query`.
 pub fn decode(body: &[u8]) -> Result<Answer, DecodeError> {
@@ -138,7 +144,7 @@ pub fn decode(body: &[u8]) -> Result<Answer, DecodeError> {
 fn series(raw: Raw) -> Result<Series, DecodeError> {
     let mut samples = Vec::with_capacity(raw.values.len() + 1);
     for (at, value) in raw.values.into_iter().chain(raw.value) {
-        let value = value.parse().map_err(|_| DecodeError::Value)?;
+        let value = value.0.parse().map_err(|_| DecodeError::Value)?;
         samples.push(Sample { at: (at * 1000.0).round() as i64, value });
     }
     samples.sort_by_key(|sample| sample.at);
