@@ -33,6 +33,8 @@ pub(crate) struct Memory {
     /// What kept the last write from getting through.
     pub obstacle: Option<Obstacle>,
     term: Option<i64>,
+    /// How often a plan that preflight refused was replaced.
+    plans: u32,
 }
 
 /// What is wanted, as far as "since when" asks.
@@ -56,6 +58,8 @@ pub(crate) struct Question {
 pub(crate) struct Place {
     pub attempt: i64,
     pub since: f64,
+    /// How often the plan was another one.
+    pub plan: u32,
 }
 
 impl Memory {
@@ -122,11 +126,15 @@ impl Memory {
             return Judgement::default();
         };
         self.evidence = self.evidence.take().filter(|evidence| evidence.attempt == register.attempt);
+        if self.evidence.as_ref().is_some_and(|evidence| is_of_another_plan(evidence, world)) {
+            self.evidence = None;
+            self.plans = self.plans.wrapping_add(1);
+        }
         if let Some(position) = position(world, register) {
             if self.evidence.is_none() {
                 self.evidence = restore(world, register, position.since);
             }
-            let mail = poller.take(Place { attempt: position.attempt, since: position.since });
+            let mail = poller.take(Place { attempt: position.attempt, since: position.since, plan: self.plans });
             if let Some(evidence) = &self.evidence {
                 let moved = evidence.step != position.step || evidence.since.to_bits() != position.since.to_bits();
                 if moved || mail.is_some() {
@@ -159,9 +167,14 @@ impl Memory {
             stable_pods: pods(world, &register.stable),
             interval: evidence.ready.then_some(evidence.interval),
         };
-        let place = Place { attempt: position.attempt, since: position.since };
+        let place = Place { attempt: position.attempt, since: position.since, plan: self.plans };
         Some(Question { subject, watch: evidence.watch.clone(), place, interval: evidence.interval })
     }
+}
+
+/// Did what preflight refused give way to another plan? Once it has passed the evidence has its plan for good.
+fn is_of_another_plan(evidence: &Evidence, world: &World) -> bool {
+    !evidence.ready && world.plan().is_some_and(|plan| plan != *evidence.strategy)
 }
 
 /// When the attempt began, by the copy in status: the one that a restart finds too.

@@ -90,8 +90,32 @@ async fn with_hold_it_says_what_to_change_and_begins_when_there_is_more_traffic(
     for part in ["too little traffic", "lowTraffic to SkipSteps", "begin at 25%", "maxStepDuration to at least"] {
         assert!(message.contains(part), "{part}: {message}");
     }
+    assert_eq!(stage.weights(), [100, 0]);
     stage.prometheus.set_rps(200.0);
     stage.until("the canary has traffic", |stage| stage.weights().len() == 2 && stage.weights()[1] > 0).await;
     assert_eq!(stage.weights(), [99, 1]);
+    invariants::hold(&stage, &[1.0, 25.0, 100.0], false);
+}
+
+/// What the refusal asks for helps the attempt that it speaks of.
+#[tokio::test(start_paused = true)]
+async fn a_strategy_that_is_changed_as_preflight_asks_lets_the_attempt_begin() {
+    let stage = Stage::stable(hurried(), 2.0).await;
+    stage.upgrade(2);
+    stage.until("preflight says no", |stage| stage.reads("Ready", "False", "PreflightFailed")).await;
+    stage.edit(|spec| spec["strategy"]["lowTraffic"] = "SkipSteps".into());
+    stage.until("the canary has traffic", |stage| stage.weights().len() == 2 && stage.weights()[1] > 0).await;
+    assert_eq!(stage.weights(), [75, 25]);
+    assert_eq!(stage.rollout()["status"]["canary"]["attempt"], 2);
+    // From now on the plan stands, whatever becomes of the spec.
+    let plan = stage.rollout()["status"]["canary"]["plan"].clone();
+    stage.edit(|spec| spec["strategy"]["tolerance"] = "20%".into());
+    stage
+        .until("the second revision is stable", |stage| {
+            let canary = &stage.rollout()["status"]["canary"];
+            assert!(canary.is_null() || canary["plan"] == plan, "{stage:?}");
+            stage.reads("Ready", "True", "Promoted")
+        })
+        .await;
     invariants::hold(&stage, &[1.0, 25.0, 100.0], false);
 }

@@ -4,14 +4,14 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use microapp_api::{
     names,
-    v1alpha1::{Canary, GateStatus, MicroAppRolloutStatus, Stable},
+    v1alpha1::{Canary, GateStatus, MicroAppRolloutStatus, PinnedPlan, Stable},
     values::Weight,
 };
 
 use super::{conditions, history};
 use crate::{
     counts::Side,
-    evidence::{GateView, Judgement},
+    evidence::{GateView, Judgement, Preflight},
     explain, outlook,
     plan::Plan,
     register::Register,
@@ -50,6 +50,7 @@ pub fn project(
         next.rejected = history::rejected(world, register, now);
         next.stable = stable(world, route, now);
         next.canary = canary(world, route, now);
+        renew(&mut next.canary, world, route, evidence);
         settle(&mut next.canary, evidence);
         if let Some(spec) = world.spec()
             && (spec.revision == register.stable && next.stable.is_some()
@@ -105,7 +106,7 @@ fn canary(world: &World, route: &Route, now: Timestamp) -> Option<Canary> {
     let register = &route.register;
     let revision = register.canary.as_ref()?;
     let same = world.status.canary.as_ref().filter(|canary| canary.attempt == register.attempt);
-    // The plan is pinned by the write that follows Begin, and never again.
+    // The plan is pinned by the write that follows Begin.
     let fresh = || {
         let begun = register.step.is_none() && register.since.is_none() && !register.is_latched();
         world.spec().filter(|spec| begun && spec.revision == *revision).map(|spec| spec.strategy.to_pinned())
@@ -119,6 +120,20 @@ fn canary(world: &World, route: &Route, now: Timestamp) -> Option<Canary> {
         plan: same.map_or_else(fresh, |canary| canary.plan.clone()),
         evidence: same.and_then(|canary| canary.evidence.clone()),
     })
+}
+
+/// A plan that preflight refuses has not let anybody reach the canary: what the spec says now takes its place, or what
+/// the refusal asks to be changed would not help before the next revision. Once preflight has passed it stays for good.
+fn renew(canary: &mut Option<Canary>, world: &World, route: &Route, evidence: &Judgement) {
+    let Register { canary: revision, step, since, attempt, .. } = &route.register;
+    let untouched = step.is_none() && since.is_none() && !route.register.is_latched();
+    let refused = *attempt == evidence.attempt && matches!(evidence.preflight, Preflight::Refused(_));
+    let plan = canary.as_mut().and_then(|canary| canary.plan.as_mut()).filter(|plan| plan.interval_millis.is_none());
+    let spec = world.spec().filter(|spec| Some(&spec.revision) == revision.as_ref());
+    if let (Some(plan), Some(spec), true) = (plan, spec, untouched && refused) {
+        // The size at Begin is no matter of the spec's strategy.
+        *plan = PinnedPlan { replicas: plan.replicas, ..spec.strategy.to_pinned() };
+    }
 }
 
 /// What preflight settled belongs to the plan of its attempt.
