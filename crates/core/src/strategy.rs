@@ -7,16 +7,7 @@ use microapp_api::{
 use serde::{Deserialize, Serialize};
 
 /// Which families of metrics a gate reads. The names and labels behind it are telemetry's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Preset {
-    /// OpenTelemetry GenAI metrics, exposed by the pods.
-    OtelGenai,
-    /// Envoy's cluster metrics, exposed by the gateway (Contour's names).
-    Envoy,
-    /// The evaluation contract `llm_eval_*`, exposed by whoever judges.
-    Evals,
-}
+pub use microapp_api::v1alpha1::TelemetryPreset as Preset;
 
 /// What a gate measures and its limit. Fractions are parts per million, money is pico-USD.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -322,7 +313,7 @@ fn millis(text: &str, field: &str) -> Result<i64, Unusable> {
     i64::try_from(duration.as_millis()).map_err(|_| Unusable(format!("{field}: {text} is too long")))
 }
 
-fn resolve_gate(gate: &api::Gate, source: api::TelemetryPreset, defaulted: bool) -> Result<Gate, Unusable> {
+fn resolve_gate(gate: &api::Gate, source: Preset, defaulted: bool) -> Result<Gate, Unusable> {
     let field = format!("gates[{}]", gate.name);
     let percent = |text: &str| text.parse::<values::Percent>().map(values::Percent::ppm).map_err(wrong(&field));
     let kind = match gate.kind() {
@@ -350,11 +341,6 @@ fn resolve_gate(gate: &api::Gate, source: api::TelemetryPreset, defaulted: bool)
             GateKind::Hallucination { max_ppm: percent(&judged.max)?, evaluator: judged.evaluator.clone() }
         }
     };
-    let source = match source {
-        api::TelemetryPreset::OtelGenai => Preset::OtelGenai,
-        api::TelemetryPreset::Envoy => Preset::Envoy,
-        api::TelemetryPreset::Evals => Preset::Evals,
-    };
     Ok(Gate { name: gate.name.clone(), kind, source, defaulted })
 }
 
@@ -363,11 +349,7 @@ fn pin_gate(gate: &Gate) -> api::PinnedGate {
     let percent = |ppm: i64| values::Percent::from_ppm(ppm).to_string();
     let mut pinned = api::PinnedGate {
         name: name.clone(),
-        telemetry: match source {
-            Preset::OtelGenai => api::TelemetryPreset::OtelGenai,
-            Preset::Envoy => api::TelemetryPreset::Envoy,
-            Preset::Evals => api::TelemetryPreset::Evals,
-        },
+        telemetry: *source,
         defaulted: *defaulted,
         ..api::PinnedGate::default()
     };

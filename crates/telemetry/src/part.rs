@@ -8,7 +8,7 @@ use microapp_core::{
 use crate::{
     decode::Series,
     pin::{self, Pin},
-    presets::{self, Bad, RESULTS, STARTED, Token, Verdict},
+    presets::{self, RESULTS, STARTED, Token, Verdict, Which},
     prices::PriceTable,
 };
 
@@ -42,19 +42,17 @@ pub(crate) fn part(gate: &Gate, pin: &Pin, series: &Series, prices: &PriceTable)
     let name = series.name();
     match &gate.kind {
         GateKind::ErrorRate { .. } => {
-            if name == pin.family && presets::is_request(series) {
-                let by_label = matches!(definition.bad, Bad::ErrorType);
-                return Some(Part::Total { bad: by_label && presets::is_bad(series.label("error_type")) });
+            if name == pin.family && (definition.user)(series) {
+                let bad = matches!(definition.bad, Which::Among(is) if is(series));
+                return Some(Part::Total { bad });
             }
             match definition.bad {
-                Bad::Counter { name: bad, label, value } if name == bad && series.label(label) == value => {
-                    Some(Part::Bad)
-                }
-                Bad::Counter { .. } | Bad::ErrorType | Bad::None => None,
+                Which::Beside(bad, is) if name == bad && is(series) => Some(Part::Bad),
+                Which::Beside(..) | Which::Among(_) | Which::None => None,
             }
         }
         GateKind::Latency { .. } => {
-            let suffix = name.strip_prefix(pin.family.as_str()).filter(|_| presets::is_request(series))?;
+            let suffix = name.strip_prefix(pin.family.as_str()).filter(|_| (definition.user)(series))?;
             if suffix == "_count" {
                 return Some(Part::Total { bad: false });
             }
@@ -64,7 +62,7 @@ pub(crate) fn part(gate: &Gate, pin: &Pin, series: &Series, prices: &PriceTable)
             (upper || lower).then_some(Part::Bucket { upper, lower })
         }
         GateKind::TokenCost { .. } => {
-            if !presets::is_request(series) {
+            if !(definition.user)(series) {
                 return None;
             }
             if name == pin.family {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     decode::Series,
-    presets::{self, Bad, RESULTS, STARTED},
+    presets::{self, Definition, RESULTS, STARTED},
     prices::PriceTable,
 };
 
@@ -62,9 +62,7 @@ impl Pin {
         match gate.kind {
             GateKind::ErrorRate { .. } => {
                 let mut names = vec![self.family.clone()];
-                if let Bad::Counter { name, .. } = presets::definition(gate.source).bad {
-                    names.push(name.to_owned());
-                }
+                names.extend(presets::definition(gate.source).bad.beside().map(str::to_owned));
                 names
             }
             GateKind::Latency { .. } => vec![format!("{}_count", self.family), format!("{}_bucket", self.family)],
@@ -102,13 +100,13 @@ pub(crate) fn choose(gate: &Gate, stable: &[&Series], prices: &PriceTable, wante
     }
     match &gate.kind {
         GateKind::ErrorRate { .. } => {
-            let family = busiest(definition.requests.iter().map(|name| (*name).to_owned()), stable);
+            let family = busiest(definition, definition.requests.iter().map(|name| (*name).to_owned()), stable);
             let family = family.ok_or_else(|| missing(definition.requests, wanted))?;
             Ok(Pin { family, ..Pin::default() })
         }
         GateKind::Latency { max_micros, .. } => {
             let counts = definition.durations.iter().map(|base| format!("{base}_count"));
-            let Some(count) = busiest(counts, stable) else {
+            let Some(count) = busiest(definition, counts, stable) else {
                 let names: Vec<String> = definition.durations.iter().map(|base| format!("{base}_count")).collect();
                 return Err(missing(&names, wanted));
             };
@@ -117,7 +115,7 @@ pub(crate) fn choose(gate: &Gate, stable: &[&Series], prices: &PriceTable, wante
             Ok(Pin { family, lower, upper, ..Pin::default() })
         }
         GateKind::TokenCost { .. } => {
-            let family = busiest(definition.requests.iter().map(|name| (*name).to_owned()), stable);
+            let family = busiest(definition, definition.requests.iter().map(|name| (*name).to_owned()), stable);
             let family = family.ok_or_else(|| missing(definition.requests, wanted))?;
             let tokens = tokens(gate, stable, prices, wanted)?;
             Ok(Pin { family, tokens, ..Pin::default() })
@@ -164,12 +162,12 @@ fn missing<S: AsRef<str>>(names: &[S], wanted: &str) -> Unfit {
 }
 
 /// Of the names that exist the one with the most requests; the first of equals.
-fn busiest(names: impl Iterator<Item = String>, stable: &[&Series]) -> Option<String> {
+fn busiest(definition: &Definition, names: impl Iterator<Item = String>, stable: &[&Series]) -> Option<String> {
     let mut best: Option<(f64, String)> = None;
     for name in names {
         let mut exists = false;
         let mut sum = 0.0;
-        for series in stable.iter().filter(|series| series.name() == name && presets::is_request(series)) {
+        for series in stable.iter().filter(|series| series.name() == name && (definition.user)(series)) {
             exists = true;
             sum += series.samples.last().map_or(0.0, |sample| sample.value);
         }
@@ -231,7 +229,7 @@ fn tokens(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) ->
     for generation in definition.tokens {
         let found: Vec<&&Series> = stable
             .iter()
-            .filter(|series| presets::is_request(series) && generation.names.iter().any(|(n, _)| *n == series.name()))
+            .filter(|series| (definition.user)(series) && generation.names.iter().any(|(n, _)| *n == series.name()))
             .collect();
         if found.is_empty() {
             continue;

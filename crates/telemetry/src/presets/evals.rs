@@ -1,14 +1,13 @@
 //! The evaluation contract: any judge can expose it. `revision` is that of the judged request.
 
-use super::{Bad, Definition, Scheme};
+use super::{Definition, NOTHING, Scheme};
 
 /// Evaluations begun.
 pub(crate) const STARTED: &str = "llm_eval_started_total";
 /// Verdicts.
 pub(crate) const RESULTS: &str = "llm_eval_results_total";
 
-pub(super) static DEFINITION: Definition =
-    Definition { scheme: Scheme::Evals, requests: &[], bad: Bad::None, durations: &[], per_second: 1, tokens: &[] };
+pub(super) static DEFINITION: Definition = Definition { scheme: Scheme::Evals, ..NOTHING };
 
 /// What came of an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

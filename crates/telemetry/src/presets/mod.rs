@@ -6,6 +6,8 @@ mod otel_genai;
 
 use microapp_core::strategy::{GateKind, Preset};
 
+use crate::decode::Series;
+
 /// How the targets of a preset are told apart, and which query brings them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scheme {
@@ -28,32 +30,79 @@ impl Scheme {
     }
 }
 
-/// A preset: the names behind the gates.
+/// A preset: the names behind the gates. What a source does not have is left as in [`NOTHING`].
 #[derive(Debug)]
 pub(crate) struct Definition {
     /// See [`Scheme`].
     pub(crate) scheme: Scheme,
     /// Counters of requests, in order of preference: one is pinned.
     pub(crate) requests: &'static [&'static str],
-    /// Which of them are bad.
-    pub(crate) bad: Bad,
+    /// Which series of all these families stand for a request of a user.
+    pub(crate) user: fn(&Series) -> bool,
+    /// Which requests are bad.
+    pub(crate) bad: Which,
+    /// Which requests were refused because there were too many.
+    pub(crate) throttled: Which,
+    /// Which answers were cut off at the limit of their length.
+    pub(crate) truncated: Which,
     /// Histograms of durations without their suffix, in order of preference: one is pinned.
     pub(crate) durations: &'static [&'static str],
+    /// The same for the time to the first token of a streamed answer.
+    pub(crate) first_token: &'static [&'static str],
+    /// The same for the time from one token to the next.
+    pub(crate) per_token: &'static [&'static str],
     /// How many of their units are one second.
     pub(crate) per_second: i64,
     /// Counters of tokens; those of one generation are pinned together.
     pub(crate) tokens: &'static [Generation],
+    /// Labels that name the model that answered, the surest first.
+    pub(crate) model: &'static [&'static str],
+    /// Counters of USD, in order of preference.
+    pub(crate) spend: &'static [&'static str],
+    /// Gauges of how full the key-value cache is, 0 to 1, in order of preference.
+    pub(crate) cache: &'static [&'static str],
+    /// Gauges of requests that wait.
+    pub(crate) queue: &'static [&'static str],
 }
 
-/// What makes a request a bad one.
-#[derive(Debug)]
-pub(crate) enum Bad {
-    /// `error_type` on the counter of requests itself.
-    ErrorType,
-    /// Another counter with this label.
-    Counter { name: &'static str, label: &'static str, value: &'static str },
-    /// This preset has no errors.
+/// A source that has nothing.
+pub(crate) const NOTHING: Definition = Definition {
+    scheme: Scheme::Pods,
+    requests: &[],
+    user: |_| true,
+    bad: Which::None,
+    throttled: Which::None,
+    truncated: Which::None,
+    durations: &[],
+    first_token: &[],
+    per_token: &[],
+    per_second: 1,
+    tokens: &[],
+    model: &[],
+    spend: &[],
+    cache: &[],
+    queue: &[],
+};
+
+/// Which requests are meant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Which {
+    /// The source does not tell.
     None,
+    /// Of the counter of requests itself the series for which this is true.
+    Among(fn(&Series) -> bool),
+    /// Of this other counter the series for which this is true.
+    Beside(&'static str, fn(&Series) -> bool),
+}
+
+impl Which {
+    /// The name of the other counter, where there is one.
+    pub(crate) const fn beside(self) -> Option<&'static str> {
+        match self {
+            Self::Beside(name, _) => Some(name),
+            Self::None | Self::Among(_) => None,
+        }
+    }
 }
 
 /// The token counters of one generation of names.
@@ -87,7 +136,6 @@ pub const fn scheme(preset: Preset) -> Scheme {
 }
 
 pub(crate) use evals::{RESULTS, STARTED, Verdict, verdict};
-pub(crate) use otel_genai::{is_bad, is_request};
 
 /// Every name that a gate of this kind may turn out to need, for preflight.
 pub(crate) fn candidates(preset: Preset, kind: &GateKind) -> Vec<String> {
@@ -96,9 +144,7 @@ pub(crate) fn candidates(preset: Preset, kind: &GateKind) -> Vec<String> {
     match kind {
         GateKind::ErrorRate { .. } => {
             let mut names = own(definition.requests);
-            if let Bad::Counter { name, .. } = definition.bad {
-                names.push(name.to_owned());
-            }
+            names.extend(definition.bad.beside().map(str::to_owned));
             names
         }
         GateKind::Latency { .. } => {

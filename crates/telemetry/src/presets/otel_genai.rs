@@ -1,24 +1,40 @@
 //! OpenTelemetry GenAI metrics of the pods. The names have changed twice; suffixes depend on the exporter.
 
-use super::{Bad, Definition, Generation, Scheme, Token};
+use super::{Definition, Generation, NOTHING, Token, Which};
 use crate::decode::Series;
 
 pub(super) static DEFINITION: Definition = Definition {
-    scheme: Scheme::Pods,
     requests: &[
         "gen_ai_client_operation_duration_seconds_count",
         "gen_ai_client_inference_duration_seconds_count",
         "gen_ai_client_operation_duration_count",
         "gen_ai_client_inference_duration_count",
     ],
-    bad: Bad::ErrorType,
+    user: is_request,
+    bad: Which::Among(|series| is_bad(series.label("error_type"))),
+    throttled: Which::Among(|series| is_throttled(series.label("error_type"))),
     durations: &[
         "gen_ai_client_operation_duration_seconds",
         "gen_ai_client_inference_duration_seconds",
         "gen_ai_client_operation_duration",
         "gen_ai_client_inference_duration",
     ],
-    per_second: 1,
+    first_token: &[
+        "gen_ai_client_operation_time_to_first_chunk_seconds",
+        "gen_ai_client_inference_time_to_first_chunk_seconds",
+        "gen_ai_server_time_to_first_token_seconds",
+        "gen_ai_client_operation_time_to_first_chunk",
+        "gen_ai_client_inference_time_to_first_chunk",
+        "gen_ai_server_time_to_first_token",
+    ],
+    per_token: &[
+        "gen_ai_client_operation_time_per_output_chunk_seconds",
+        "gen_ai_client_inference_time_per_output_chunk_seconds",
+        "gen_ai_server_time_per_output_token_seconds",
+        "gen_ai_client_operation_time_per_output_chunk",
+        "gen_ai_client_inference_time_per_output_chunk",
+        "gen_ai_server_time_per_output_token",
+    ],
     tokens: &[
         Generation { names: &[("gen_ai_client_token_usage_sum", None)] },
         Generation { names: &[("gen_ai_client_token_usage_token_sum", None)] },
@@ -30,30 +46,39 @@ pub(super) static DEFINITION: Definition = Definition {
             ],
         },
     ],
+    model: &["gen_ai_response_model", "gen_ai_request_model"],
+    spend: &["gen_ai_usage_cost_sum", "gen_ai_usage_cost_USD_sum"],
+    ..NOTHING
 };
 
 /// Operations that stand for a user's request; a series without the label counts.
 const OPERATIONS: [&str; 5] = ["", "chat", "generate_content", "text_completion", "invoke_agent"];
 
 /// Is it of an operation that a user waits for (no embeddings, no tool calls)?
-pub(crate) fn is_request(series: &Series) -> bool {
+fn is_request(series: &Series) -> bool {
     OPERATIONS.contains(&series.label("gen_ai_operation_name"))
+}
+
+/// Was the request refused because there were too many?
+fn is_throttled(error_type: &str) -> bool {
+    let text = error_type.to_ascii_lowercase();
+    let words = ["ratelimit", "rate_limit", "rate limit", "rate-limit", "rate.limit", "throttl"];
+    text == "429" || words.iter().any(|word| text.contains(word))
 }
 
 /// Did the request fail through the application? Cancellations and the client's own errors are not its failures, and
 /// throttling is a gate of its own.
-pub(crate) fn is_bad(error_type: &str) -> bool {
+fn is_bad(error_type: &str) -> bool {
     let text = error_type.to_ascii_lowercase();
-    let throttled = ["ratelimit", "rate_limit", "rate limit", "rate-limit", "rate.limit"];
     !(text.is_empty()
         || text.contains("cancel")
-        || throttled.iter().any(|word| text.contains(word))
-        || ["429", "400", "401", "403", "404", "422"].contains(&text.as_str()))
+        || is_throttled(&text)
+        || ["400", "401", "403", "404", "422"].contains(&text.as_str()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_bad;
+    use super::{is_bad, is_throttled};
 
     #[test]
     fn cancellations_throttling_and_client_errors_are_not_bad() {
@@ -62,6 +87,16 @@ mod tests {
         }
         for bad in ["timeout", "_OTHER", "500", "503", "APIConnectionError"] {
             assert!(is_bad(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn throttling_is_known_by_its_number_and_its_words() {
+        for throttled in ["429", "RateLimitError", "openai.rate_limit", "ThrottlingException"] {
+            assert!(is_throttled(throttled), "{throttled}");
+        }
+        for other in ["", "timeout", "4290", "500"] {
+            assert!(!is_throttled(other), "{other}");
         }
     }
 }
