@@ -58,7 +58,7 @@ fn what_is_pinned_reads_back_as_what_was_found() {
     assert_eq!(Outlook::of_pinned(&pinned), None, "preflight has not settled it");
     pinned.interval_millis = Some(5_000);
     for gate in &mut pinned.gates {
-        let baseline = match gate.name.as_str() {
+        let baseline = match gate.gate.name.as_str() {
             "errors" => json!({"counts": [900, 180_000], "millis": 3_600_000, "phi": "1.250000"}),
             "latency" => json!({"counts": [6_000, 7_200, 180_000], "millis": 3_600_000}),
             "cost" => json!({"counts": [180_000], "sum": "360000000000000", "millis": 3_600_000}),

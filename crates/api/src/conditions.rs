@@ -145,6 +145,8 @@ words! {
         CapacityLost,
         /// The stable revision suffers too: an incident of the environment, so that the ramp pauses.
         EnvironmentIncident,
+        /// The comparison is void: another model or evaluator answers, or the canary does not get its share.
+        ComparisonVoid,
         /// No request of the canary completes.
         NoCompletions,
         /// The spec cannot be used as it is; the message says what to change.

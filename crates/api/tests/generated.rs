@@ -146,6 +146,7 @@ fn what_the_schema_admits_the_parsers_read() {
                 assert_eq!(max.0, 4_000_000_000);
             }
             GateKind::Hallucination(judged) => assert_eq!(judged.max.parse::<Percent>().unwrap().ppm(), 40_000),
+            other => panic!("{other:?} is no default"),
         }
     }
     let Telemetry { preset, backend } = &stored.spec.telemetry;

@@ -9,7 +9,7 @@ use microapp_core::{
     Evidence, Position, Strategy,
     counts::{Counts, Side},
     evidence::Preflight,
-    explain::gate,
+    explain::{Unit, gate},
     fold, judge,
     outlook::{Outlook, Settled},
 };
@@ -113,8 +113,8 @@ fn cost(outlook: &Outlook) -> Option<String> {
         return None;
     }
     let each = outlook.gates.iter().find_map(|gate| match gate.before.side {
-        Side::Mean { n, sum } if n > 0 => Some(sum as f64 / n as f64 / 1e12),
-        Side::Mean { .. } | Side::Count { .. } | Side::Late { .. } => None,
+        Side::Mean { n, sum } if n > 0 && gate.unit == Unit::Usd => Some(sum as f64 / n as f64 / 1e12),
+        Side::Mean { .. } | Side::Count { .. } | Side::Late { .. } | Side::Value { .. } => None,
     });
     let money = each.map_or_else(String::new, |each| format!(", {:.2} USD at what stable costs", each * requests));
     Some(format!("Before the bake the canary is expected to answer {requests:.0} requests{money}."))

@@ -7,10 +7,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube_client::ResourceExt;
 use microapp_api::{
     conditions::{ConditionType, Reason},
-    v1alpha1::{Canary, GateStatus, HistoryEntry, MicroAppRollout, MicroAppRolloutStatus, PinnedPlan},
-    values::Weight,
+    v1alpha1::{Canary, GateKind, GateStatus, HistoryEntry, MicroAppRollout, MicroAppRolloutStatus, PinnedPlan},
+    values::{Nano, Weight},
 };
-use microapp_core::{counts::Side, evidence::saved_at, explain, register::Register};
+use microapp_core::{
+    counts::Side,
+    evidence::saved_at,
+    explain::{self, Unit},
+    register::Register,
+};
 
 /// A rollout, its route's record, and when both were read.
 #[derive(Clone, Debug)]
@@ -104,22 +109,21 @@ impl View {
 
     /// A gate's counts on both sides in words: canary, stable.
     pub fn sides(&self, gate: &GateStatus) -> [String; 2] {
-        let mean = self.is_mean(&gate.name);
-        [&gate.canary, &gate.stable].map(|text| explain::side(text.as_deref().and_then(|text| side(text, mean))))
+        let sums = self.sums(&gate.name);
+        let read = |text: &Option<String>| text.as_deref().and_then(|text| side(text, sums.is_some()));
+        [&gate.canary, &gate.stable].map(|text| explain::side(read(text), sums.unwrap_or_default()))
     }
 
-    fn is_mean(&self, gate: &str) -> bool {
+    /// What a gate's sums count; `None` where it counts bad ones.
+    fn sums(&self, gate: &str) -> Option<Unit> {
         let plan = self.status().canary.as_ref().and_then(|canary| canary.plan.as_ref());
-        let pinned = plan.and_then(|plan| plan.gates.iter().find(|pinned| pinned.name == gate));
-        match pinned {
-            Some(pinned) => pinned.token_cost.is_some(),
-            None => self
-                .rollout
-                .spec
-                .effective_gates()
-                .0
-                .iter()
-                .any(|known| known.name == gate && known.token_cost.is_some()),
+        let pinned = plan.and_then(|plan| plan.gates.iter().find(|pinned| pinned.gate.name == gate));
+        let listed = || self.rollout.spec.effective_gates().0.into_iter().find(|known| known.name == gate);
+        let gate = pinned.map(|pinned| pinned.gate.clone()).or_else(listed)?;
+        match gate.kind()? {
+            GateKind::TokenCost(_) | GateKind::TokenBudget(_) => Some(Unit::Usd),
+            GateKind::TokensPerRequest(_) => Some(Unit::Tokens),
+            _ => None,
         }
     }
 
@@ -158,11 +162,12 @@ pub fn step_bar(plan: &PinnedPlan, step: i32) -> String {
     if step < 0 { format!("[0%]─{bar}") } else { bar }
 }
 
-/// The counts as status writes them: `bad/total`, `sum/n`, or `bad/good/void/started`.
+/// The counts as status writes them: `bad/total`, `sum/n`, `bad/good/void/started`, or a value.
 fn side(text: &str, mean: bool) -> Option<Side> {
     let parts: Vec<_> = text.split('/').collect();
     Some(match parts.as_slice() {
         [sum, n] if mean => Side::Mean { n: n.parse().ok()?, sum: sum.parse().ok()? },
+        [value] => Side::Value { nano: value.parse::<Nano>().ok()?.0 },
         [bad, total] => Side::count(bad.parse().ok()?, total.parse().ok()?),
         [bad, good, void, started] => Side::Late {
             bad: bad.parse().ok()?,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use microapp_api::values::Nano;
 use serde::{Deserialize, Serialize};
 
 /// Why a gate, or a whole window, says nothing. It never raises and never rolls back by itself.
@@ -37,6 +38,14 @@ pub enum Unknown {
     UnknownModel,
     /// The comparison is void: another evaluator or another model than the pinned one.
     Void,
+    /// The canary gets a fifth, or five times, of the requests that its weight should bring.
+    ShareMismatch,
+    /// A model server is over its limits.
+    Saturated,
+    /// The user's own selector or query cannot be used.
+    BadQuery,
+    /// Prometheus refused the question for one of its own limits, or took too long.
+    TooExpensive,
     /// Prometheus did not answer.
     Unreachable,
 }
@@ -67,6 +76,10 @@ impl Unknown {
             Self::MissingBucket => "MissingBucket",
             Self::UnknownModel => "UnknownModel",
             Self::Void => "Void",
+            Self::ShareMismatch => "ShareMismatch",
+            Self::Saturated => "Saturated",
+            Self::BadQuery => "BadQuery",
+            Self::TooExpensive => "TooExpensive",
             Self::Unreachable => "Unreachable",
         }
     }
@@ -104,6 +117,12 @@ pub enum Side {
         /// Evaluations started.
         started: u64,
     },
+    /// A value of that time, not a sum: the answer of a query in billionths, or the fullest gauge in billionths of its
+    /// limit.
+    Value {
+        /// Billionths.
+        nano: i128,
+    },
 }
 
 impl Side {
@@ -112,11 +131,16 @@ impl Side {
         Self::Count { above: bad, below: bad, total }
     }
 
+    /// A value, rounded to billionths; `None` for NaN, infinities and what is beyond 10^18.
+    pub fn value(value: f64) -> Option<Self> {
+        Nano::from_f64(value).map(|nano| Self::Value { nano: nano.0 })
+    }
+
     /// Does it contradict itself (more bad ones than requests)? Never clamped away.
     pub const fn is_inconsistent(self) -> bool {
         match self {
             Self::Count { above, below, total } => below > total || above > below,
-            Self::Mean { .. } | Self::Late { .. } => false,
+            Self::Mean { .. } | Self::Late { .. } | Self::Value { .. } => false,
         }
     }
 }

@@ -3,24 +3,55 @@
 use jiff::SignedDuration;
 use microapp_api::{
     v1alpha1::Verdict,
-    values::{PicoUsd, Weight},
+    values::{Nano, PicoUsd, Weight},
 };
+
+use serde::{Deserialize, Serialize};
 
 use crate::{
     counts::{Side, Unknown},
     evidence::GateView,
+    strategy::{GateKind, Mean},
 };
 
 /// Why a gate failed: what was seen on both sides, and how surprising that would be from a healthy canary.
 pub fn breach(gate: &GateView, weight: Weight) -> String {
     let [canary, stable] = gate.seen;
+    if let Some(note) = &gate.note {
+        return format!("gate {} fails at {weight}: {note}; the last answer: {}", gate.name, side(canary, gate.unit));
+    }
     format!(
         "gate {} fails at {weight}: canary {}; stable {}; {}",
         gate.name,
-        side(canary),
-        side(stable),
+        side(canary, gate.unit),
+        side(stable, gate.unit),
         chance(gate.ln_fail)
     )
+}
+
+/// Limits of a value, in words.
+pub fn outside(min: Option<i128>, max: Option<i128>) -> String {
+    match (min.map(Nano), max.map(Nano)) {
+        (Some(min), Some(max)) => format!("outside {min} to {max}"),
+        (Some(min), None) => format!("under {min}"),
+        (None, Some(max)) => format!("over {max}"),
+        (None, None) => "outside nothing".to_owned(),
+    }
+}
+
+/// How the gates stand: what is waited for, and what is worth knowing although it keeps nobody waiting.
+pub fn standing(gates: &[GateView]) -> String {
+    let mut words = vec![waiting(gates)];
+    for view in gates {
+        let note = view.note.as_deref().filter(|note| view.verdict != Verdict::NotWatched && note.contains("80 %"));
+        if let Some(note) = note {
+            words.push(format!("{}: {note}", view.name));
+        }
+        if view.advisory && view.verdict == Verdict::Fail {
+            words.push(format!("{} advises: {}", view.name, gate(view)));
+        }
+    }
+    words.join("; ")
 }
 
 /// Why the bake steps back.
@@ -28,7 +59,7 @@ pub fn over(gate: &GateView) -> String {
     format!(
         "gate {} looks bad at 100 %: canary {} in this step; back to where stable can be compared with it",
         gate.name,
-        side(gate.step[0])
+        side(gate.step[0], gate.unit)
     )
 }
 
@@ -39,7 +70,7 @@ pub fn waiting(gates: &[GateView]) -> String {
     }
     let list: Vec<_> = gates
         .iter()
-        .filter(|gate| gate.verdict == Verdict::Unknown)
+        .filter(|gate| gate.verdict == Verdict::Unknown && !gate.advisory)
         .map(|gate| format!("{} {}", gate.name, unknown(gate.unknown.unwrap_or(Unknown::Undecided))))
         .collect();
     if list.is_empty() { "every gate passes".to_owned() } else { list.join("; ") }
@@ -48,7 +79,14 @@ pub fn waiting(gates: &[GateView]) -> String {
 /// A gate in one line, for status and `why`.
 pub fn gate(view: &GateView) -> String {
     let odds = |ln: f64| if ln <= 0.0 { "none".to_owned() } else { format!("{} to 1", power(ln)) };
+    if let (Some(note), true) = (&view.note, view.ln_fail_at == 0.0 && view.verdict != Verdict::NotWatched) {
+        return match (view.verdict, view.unknown) {
+            (Verdict::Unknown, Some(why)) => format!("{}; {note}", unknown(why)),
+            (Verdict::Unknown, None) | (Verdict::Pass | Verdict::Fail | Verdict::NotWatched, _) => note.clone(),
+        };
+    }
     match view.verdict {
+        Verdict::Unknown if view.ln_fail_at == 0.0 => unknown(view.unknown.unwrap_or(Unknown::Undecided)).to_owned(),
         Verdict::NotWatched => {
             format!("not watched: {}", view.note.as_deref().unwrap_or("stable has no data for it"))
         }
@@ -65,8 +103,35 @@ pub fn gate(view: &GateView) -> String {
     }
 }
 
+/// What the sums of a mean count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Unit {
+    /// Pico-USD.
+    #[default]
+    Usd,
+    /// Tokens.
+    Tokens,
+}
+
+impl Unit {
+    /// That of a gate's kind; USD where it has no sums.
+    pub const fn of(kind: &GateKind) -> Self {
+        match kind {
+            GateKind::Mean { what: Mean::Tokens, .. } => Self::Tokens,
+            _ => Self::Usd,
+        }
+    }
+
+    /// Where it goes without saying.
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over a reference
+    pub(crate) const fn is_usd(&self) -> bool {
+        matches!(self, Self::Usd)
+    }
+}
+
 /// A side's counts in words.
-pub fn side(side: Option<Side>) -> String {
+pub fn side(side: Option<Side>, unit: Unit) -> String {
     let share = |bad: u64, total: u64| {
         if total == 0 { String::new() } else { format!(" ({})", percent(bad as f64 / total as f64)) }
     };
@@ -74,9 +139,13 @@ pub fn side(side: Option<Side>) -> String {
         None => "has no data".to_owned(),
         Some(Side::Count { above, total, .. }) => format!("{above} bad of {total} requests{}", share(above, total)),
         Some(Side::Mean { n: 0, .. }) => "0 requests".to_owned(),
+        Some(Side::Mean { n, sum }) if unit == Unit::Tokens => {
+            format!("{:.0} tokens a request over {n} requests", sum as f64 / n as f64)
+        }
         Some(Side::Mean { n, sum }) => {
             format!("{} USD a request over {n} requests", dollars(sum / i128::from(n)))
         }
+        Some(Side::Value { nano }) => Nano(nano).to_string(),
         Some(Side::Late { bad, good, void, started }) => {
             let open = started.saturating_sub(void + bad + good);
             format!("{bad} bad of {} verdicts{}, {open} open", bad + good, share(bad, bad + good))
@@ -110,7 +179,7 @@ pub fn percent(share: f64) -> String {
     if percent >= 10.0 || percent == 0.0 { format!("{percent:.0} %") } else { format!("{percent:.2} %") }
 }
 
-fn dollars(pico: i128) -> String {
+pub(crate) fn dollars(pico: i128) -> String {
     // Six decimals are enough to see a difference of a thousandth of a cent.
     let micro = pico / 1_000_000 * 1_000_000;
     PicoUsd(micro).to_string()
@@ -148,6 +217,10 @@ pub const fn unknown(why: Unknown) -> &'static str {
         Unknown::MissingBucket => "has no histogram bucket at its threshold",
         Unknown::UnknownModel => "has no price for the model",
         Unknown::Void => "compares nothing: another evaluator or model than the pinned one answers",
+        Unknown::ShareMismatch => "compares nothing: the canary does not get the share of the requests that its weight gives it",
+        Unknown::Saturated => "waits: a model server is over its limits",
+        Unknown::BadQuery => "has a selector or query that cannot be used",
+        Unknown::TooExpensive => "has no data: the question is over a limit of Prometheus itself",
         Unknown::Unreachable => "has no data: Prometheus does not answer",
     }
 }

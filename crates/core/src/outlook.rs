@@ -18,6 +18,7 @@ pub(crate) use pinned::pin;
 
 use crate::{
     counts::{Before, Side},
+    explain::Unit,
     strategy::{Gate, GateKind, Strategy},
 };
 
@@ -52,6 +53,8 @@ pub struct GateOutlook {
     pub least: bool,
     /// What makes it fail.
     pub fails: Fails,
+    /// What its sums count.
+    pub unit: Unit,
 }
 
 /// What makes a gate fail.
@@ -61,6 +64,10 @@ pub enum Fails {
     Share(f64),
     /// A mean over a limit, from the twentieth window of a step on.
     Mean,
+    /// What was measured, over a limit or outside of a set.
+    Limit,
+    /// What was measured, but it does not roll back: it keeps the ramp where it is.
+    Holds,
     /// Nothing: stable is so bad already that no canary can be clearly worse.
     Never,
 }
@@ -104,8 +111,9 @@ impl Outlook {
                 before: *before,
                 rps: rps(before),
                 seconds: seconds(plan, gate, before, *interval, *epsilon_ppm).unwrap_or_default(),
-                least: matches!(gate.kind, GateKind::TokenCost { .. }),
+                least: matches!(gate.kind, GateKind::Mean { .. } | GateKind::Query { .. }),
                 fails: fails(plan, gate, before, *epsilon_ppm),
+                unit: Unit::of(&gate.kind),
             })
             .collect();
         let slowest = |index: usize| {
@@ -132,7 +140,7 @@ pub(crate) const fn tally(side: Side) -> Option<Tally> {
     match side {
         Side::Count { above, below, total } => Some(Tally { n: total, fail: above, pass: below }),
         Side::Late { bad, void, started, .. } => Some(Tally { n: started.saturating_sub(void), fail: bad, pass: bad }),
-        Side::Mean { .. } => None,
+        Side::Mean { .. } | Side::Value { .. } => None,
     }
 }
 
@@ -141,26 +149,32 @@ fn rps(before: &Before) -> Option<f64> {
     let requests = match before.side {
         Side::Mean { n, .. } => n,
         side @ (Side::Count { .. } | Side::Late { .. }) => tally(side)?.n,
+        Side::Value { .. } => return None,
     };
     (requests > 0 && before.seconds > 0.0).then(|| requests as f64 / before.seconds)
 }
 
-/// α of one gate: that of the attempt, shared by all that block.
+/// α of one gate: that of the attempt, shared by all with statistics that block.
 pub(crate) fn alpha_g(plan: &Strategy) -> f64 {
-    fraction(plan.alpha_ppm) / plan.gates.len().max(1) as f64
+    fraction(plan.alpha_ppm) / plan.shared() as f64
 }
 
 pub(crate) fn fraction(ppm: i64) -> f64 {
     ppm as f64 / 1e6
 }
 
-/// The numbers of a rate gate; `None` for a mean.
+/// The numbers of a rate gate; `None` for any other.
 pub(crate) fn rate_config(plan: &Strategy, gate: &Gate, before: &Before, epsilon_ppm: i64) -> Option<RateConfig> {
     let (slo_ppm, form) = match &gate.kind {
-        GateKind::ErrorRate { max_ppm } => (*max_ppm, Form::Switch),
-        GateKind::Latency { slow_ppm, .. } => (*slow_ppm, Form::Switch),
-        GateKind::Hallucination { max_ppm, .. } => (*max_ppm, Form::Plain),
-        GateKind::TokenCost { .. } => return None,
+        GateKind::Share { max_ppm, .. } => (*max_ppm, Form::Switch),
+        GateKind::Slow { slow_ppm, .. } => (*slow_ppm, Form::Switch),
+        GateKind::Judged { max_ppm, .. } => (*max_ppm, Form::Plain),
+        GateKind::Mean { .. }
+        | GateKind::Budget { .. }
+        | GateKind::Model { .. }
+        | GateKind::Traffic
+        | GateKind::Saturation { .. }
+        | GateKind::Query { .. } => return None,
     };
     Some(RateConfig {
         slo: fraction(slo_ppm),
@@ -175,6 +189,15 @@ pub(crate) fn rate_config(plan: &Strategy, gate: &Gate, before: &Before, epsilon
 
 /// Expected seconds of each gated step for one gate; `None` where its traffic is not known.
 fn seconds(plan: &Strategy, gate: &Gate, before: &Before, interval: f64, epsilon_ppm: i64) -> Option<Vec<f64>> {
+    if gate.advisory {
+        return None;
+    }
+    if let GateKind::Query { of, .. } = gate.kind {
+        return Some(vec![f64::from(of) * interval; plan.last()]);
+    }
+    if !gate.kind.is_statistical() {
+        return None;
+    }
     let rps = rps(before)?;
     let weights = plan.weights();
     match rate_config(plan, gate, before, epsilon_ppm) {
@@ -195,6 +218,11 @@ fn slowest(plan: &Strategy, before: &BTreeMap<String, Before>, interval: f64, ep
 }
 
 fn fails(plan: &Strategy, gate: &Gate, before: &Before, epsilon_ppm: i64) -> Fails {
+    match gate.kind {
+        GateKind::Budget { .. } | GateKind::Query { .. } => return Fails::Limit,
+        GateKind::Model { .. } | GateKind::Traffic | GateKind::Saturation { .. } => return Fails::Holds,
+        GateKind::Share { .. } | GateKind::Slow { .. } | GateKind::Mean { .. } | GateKind::Judged { .. } => {}
+    }
     let Some(config) = rate_config(plan, gate, before, epsilon_ppm) else { return Fails::Mean };
     let Some(baseline) = tally(before.side) else { return Fails::Never };
     RateGate::new(config, baseline).least_failing().map_or(Fails::Never, Fails::Share)

@@ -1,67 +1,16 @@
 //! The plan of an attempt, pinned at Begin: steps, gates and the numbers that judge them.
 
+mod gate;
+
 use microapp_api::{
     v1alpha1::{self as api, MicroAppRolloutSpec},
     values::{self, Weight},
 };
 use serde::{Deserialize, Serialize};
 
+pub use gate::{Gate, GateKind, Judged, Mean, Share, Slow};
 /// Which families of metrics a gate reads. The names and labels behind it are telemetry's.
 pub use microapp_api::v1alpha1::TelemetryPreset as Preset;
-
-/// What a gate measures and its limit. Fractions are parts per million, money is pico-USD.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum GateKind {
-    /// Failed requests / requests.
-    ErrorRate {
-        /// The allowed share.
-        max_ppm: i64,
-    },
-    /// Requests slower than `max_micros` / requests; the allowed share is 1 − quantile.
-    Latency {
-        /// The allowed share of slow ones.
-        slow_ppm: i64,
-        /// What is slow, in microseconds.
-        max_micros: i64,
-    },
-    /// What a request costs: at most this, and at most so much more than stable.
-    TokenCost {
-        /// Mean cost per request.
-        max_pico_usd: Option<i128>,
-        /// Increase of the mean over stable's.
-        max_increase_ppm: Option<i64>,
-    },
-    /// Failed verdicts of an evaluator / verdicts. `None`: every evaluator.
-    Hallucination {
-        /// The allowed share.
-        max_ppm: i64,
-        /// Whose verdicts.
-        evaluator: Option<String>,
-    },
-}
-
-/// One gate of the plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Gate {
-    /// Unique within the plan.
-    pub name: String,
-    /// What it measures.
-    pub kind: GateKind,
-    /// Where its numbers come from.
-    pub source: Preset,
-    /// Came from the preset, not from the user: without data for stable it is not watched (errors always are).
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub defaulted: bool,
-}
-
-impl Gate {
-    /// Must it have data for stable before the attempt may start? A default may be left out, errors never.
-    pub fn required(&self) -> bool {
-        !self.defaulted || matches!(self.kind, GateKind::ErrorRate { .. })
-    }
-}
 
 /// One step of the ramp. The last one, at 100 %, is the bake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,7 +60,7 @@ const fn is_zero(index: &usize) -> bool {
 pub struct Strategy {
     /// In rising order of weight; never empty.
     pub steps: Vec<Step>,
-    /// The gates; all of them block.
+    /// The gates.
     pub gates: Vec<Gate>,
     /// False rollback per attempt, parts per million (10 000 = 1 %).
     pub alpha_ppm: i64,
@@ -142,6 +91,11 @@ impl Strategy {
     /// The index of the bake.
     pub fn last(&self) -> usize {
         self.steps.len().saturating_sub(1)
+    }
+
+    /// G: the gates that share α, those with statistics that block; at least 1.
+    pub fn shared(&self) -> usize {
+        self.gates.iter().filter(|gate| gate.kind.is_statistical() && !gate.advisory).count().max(1)
     }
 
     /// The weights of all steps as shares.
@@ -178,7 +132,7 @@ impl Strategy {
         let (gates, defaulted) = spec.effective_gates();
         let gates = gates
             .iter()
-            .map(|gate| resolve_gate(gate, gate.source(&spec.telemetry), defaulted))
+            .map(|gate| gate::resolve(gate, gate.source(&spec.telemetry), &spec.model, defaulted))
             .collect::<Result<Vec<_>, _>>()?;
         let tolerance: values::Tolerance = tolerance.parse().map_err(wrong("strategy.tolerance"))?;
         let epsilon_ppm = match tolerance {
@@ -222,6 +176,11 @@ impl Strategy {
         if names.len() != self.gates.len() {
             return fail("gates: each name may be used once");
         }
+        let judged = |gate: &&Gate| matches!(&gate.kind, GateKind::Judged { what, .. } if *what != Judged::Feedback);
+        let every = |gate: &Gate| matches!(&gate.kind, GateKind::Judged { evaluator: None, what: Judged::Hallucination, .. });
+        if self.gates.iter().filter(judged).count() > 1 && self.gates.iter().any(every) {
+            return fail("gates: several read verdicts, so hallucination.evaluator must say whose it reads");
+        }
         Ok(self)
     }
 
@@ -246,7 +205,7 @@ impl Strategy {
                 .map(|step| api::PinnedStep { weight: step.weight.to_string(), dwell_millis: step.dwell_millis })
                 .collect(),
             first_step: i32::try_from(*first).unwrap_or(i32::MAX),
-            gates: gates.iter().map(pin_gate).collect(),
+            gates: gates.iter().map(gate::pin).collect(),
             alpha: decimal(*alpha_ppm),
             beta: decimal(*beta_ppm),
             epsilon: epsilon_ppm.map_or_else(|| AUTO.to_owned(), decimal),
@@ -275,7 +234,7 @@ impl Strategy {
         let gates = plan
             .gates
             .iter()
-            .map(|gate| resolve_gate(&gate.as_gate(), gate.telemetry, gate.defaulted).ok())
+            .map(|pinned| gate::read(pinned).ok())
             .collect::<Option<Vec<_>>>()?;
         Self {
             steps,
@@ -313,72 +272,12 @@ fn millis(text: &str, field: &str) -> Result<i64, Unusable> {
     i64::try_from(duration.as_millis()).map_err(|_| Unusable(format!("{field}: {text} is too long")))
 }
 
-fn resolve_gate(gate: &api::Gate, source: Preset, defaulted: bool) -> Result<Gate, Unusable> {
-    let field = format!("gates[{}]", gate.name);
-    let percent = |text: &str| text.parse::<values::Percent>().map(values::Percent::ppm).map_err(wrong(&field));
-    let kind = match gate.kind() {
-        None => {
-            return Err(Unusable(format!("{field}: give exactly one of errorRate, latency, tokenCost, hallucination")));
-        }
-        Some(api::GateKind::ErrorRate(rate)) => GateKind::ErrorRate { max_ppm: percent(&rate.max)? },
-        Some(api::GateKind::Latency(latency)) => {
-            let quantile: values::Quantile = latency.quantile.parse().map_err(wrong(&field))?;
-            let bound = values::latency_bound(&latency.max).map_err(wrong(&field))?;
-            GateKind::Latency {
-                slow_ppm: 1_000_000 - quantile.ppm(),
-                max_micros: i64::try_from(bound.as_micros()).unwrap_or(i64::MAX),
-            }
-        }
-        Some(api::GateKind::TokenCost(cost)) => GateKind::TokenCost {
-            max_pico_usd: cost
-                .max_per_request
-                .as_deref()
-                .map(|text| text.parse::<values::PicoUsd>().map(|money| money.0).map_err(wrong(&field)))
-                .transpose()?,
-            max_increase_ppm: cost.max_increase.as_deref().map(percent).transpose()?,
-        },
-        Some(api::GateKind::Hallucination(judged)) => {
-            GateKind::Hallucination { max_ppm: percent(&judged.max)?, evaluator: judged.evaluator.clone() }
-        }
-    };
-    Ok(Gate { name: gate.name.clone(), kind, source, defaulted })
-}
-
-fn pin_gate(gate: &Gate) -> api::PinnedGate {
-    let Gate { name, kind, source, defaulted } = gate;
-    let percent = |ppm: i64| values::Percent::from_ppm(ppm).to_string();
-    let mut pinned = api::PinnedGate {
-        name: name.clone(),
-        telemetry: *source,
-        defaulted: *defaulted,
-        ..api::PinnedGate::default()
-    };
-    match kind {
-        GateKind::ErrorRate { max_ppm } => pinned.error_rate = Some(api::ErrorRate { max: percent(*max_ppm) }),
-        GateKind::Latency { slow_ppm, max_micros } => {
-            pinned.latency = Some(api::Latency {
-                quantile: decimal(1_000_000 - slow_ppm),
-                max: values::format_latency_bound(std::time::Duration::from_micros((*max_micros).cast_unsigned())),
-            });
-        }
-        GateKind::TokenCost { max_pico_usd, max_increase_ppm } => {
-            pinned.token_cost = Some(api::TokenCost {
-                max_per_request: max_pico_usd.map(|money| values::PicoUsd(money).to_string()),
-                max_increase: max_increase_ppm.map(percent),
-            });
-        }
-        GateKind::Hallucination { max_ppm, evaluator } => {
-            pinned.hallucination = Some(api::Hallucination { max: percent(*max_ppm), evaluator: evaluator.clone() });
-        }
-    }
-    pinned
-}
-
 /// A tolerance that preflight has not chosen yet.
 pub(crate) const AUTO: &str = "Auto";
 
 fn needs_prices(gates: &[Gate]) -> bool {
-    gates.iter().any(|gate| matches!(gate.kind, GateKind::TokenCost { .. }))
+    let priced = |kind: &GateKind| matches!(kind, GateKind::Mean { what: Mean::Cost, .. } | GateKind::Budget { .. });
+    gates.iter().any(|gate| priced(&gate.kind))
 }
 
 /// Parts per million as a decimal fraction without trailing zeros: 10 000 is `0.01`.

@@ -10,12 +10,13 @@ use microapp_core::{
 use crate::{
     decode::{Answer, Series},
     delta::{Increment, Known, Wanted, increments},
-    part::Tally,
+    part::{Reader, Tally},
     pin::{self, Pin},
     presets::{self, Scheme},
     prices::PriceTable,
-    query::{Query, Subject},
+    query::{Brings, Query, Subject},
     target::{Role, Target, median, targets},
+    value,
 };
 
 /// From so many bad ones on the overdispersion is believed.
@@ -27,18 +28,21 @@ const DEFAULT_INTERVAL: i64 = 15_000;
 pub(crate) fn baseline(subject: &Subject, asked: &[(Query, &Answer)], prices: &PriceTable) -> Counts {
     let mut gates = BTreeMap::new();
     let mut pins = BTreeMap::new();
-    for gate in &subject.gates {
+    for (place, gate) in subject.gates.iter().enumerate() {
         let scheme = presets::scheme(gate.source);
-        let slices = asked.iter().find(|(query, _)| query.scheme == scheme && !query.raw);
+        let slices = asked.iter().find(|(query, _)| query.scheme == scheme && query.brings == Brings::Slices);
         let series: &[Series] = slices.map_or(&[], |(_, answer)| &answer.series);
-        let found = before(subject, scheme, gate, series, prices);
-        let found = found.map(|(before, pin)| {
-            pins.insert(gate.name.clone(), pin.write());
-            before
-        });
+        let found = if matches!(gate.kind, GateKind::Query { .. }) {
+            value::before(subject, place, asked)
+        } else {
+            before(subject, scheme, gate, series, prices).map(|(before, pin)| {
+                pins.insert(gate.name.clone(), pin.write());
+                before
+            })
+        };
         gates.insert(gate.name.clone(), found);
     }
-    let interval = asked.iter().filter(|(query, _)| query.raw).filter_map(|(query, answer)| {
+    let interval = asked.iter().filter(|(query, _)| query.brings == Brings::Raw).filter_map(|(query, answer)| {
         median(targets(subject, query.scheme, &answer.series).iter().filter_map(Target::gap).collect())
     });
     let interval = interval.max().unwrap_or(DEFAULT_INTERVAL) as f64 / 1000.0;
@@ -56,9 +60,9 @@ fn before(
     let targets = targets(subject, scheme, series);
     let stable: Vec<&Series> = targets.iter().flat_map(|target| target.series.iter().map(|(_, s)| *s)).collect();
     let pin = pin::choose(gate, &stable, prices, &wanted)?;
-    let wanted_gate = [Wanted { index: 0, gate, pin: &pin }];
+    let wanted_gate = [Wanted { index: 0, reader: Reader::new(gate, &pin, prices) }];
     let slices: Vec<Vec<Increment>> =
-        targets.iter().map(|target| increments(target, Known::default(), &wanted_gate, prices)).collect();
+        targets.iter().map(|target| increments(target, Known::default(), &wanted_gate)).collect();
 
     let mut sum = Tally::default();
     let mut worst = None;
@@ -74,9 +78,10 @@ fn before(
         fatal: false,
     };
     let side = match sum.side(&gate.kind) {
+        Ok(side @ Side::Value { .. }) => side,
         Ok(_) if sum.total() == 0 => return Err(silent("requests")),
         Ok(Side::Late { bad: 0, good: 0, .. }) => return Err(silent("verdicts: is the evaluator alive?")),
-        Ok(Side::Mean { sum: 0, .. }) => return Err(silent("tokens beside its requests")),
+        Ok(Side::Mean { sum: 0, .. }) if matches!(gate.kind, GateKind::Mean { .. }) => return Err(silent("tokens beside its requests")),
         Ok(side) => side,
         Err(unknown) => {
             let message = format!("{} of stable with {wanted} contradicts itself over the last hour", pin.family);

@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
+use microapp_core::counts::Unknown;
 use serde::Deserialize;
+
+use crate::native::Histogram;
 
 /// One sample as Prometheus stored it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,8 +23,10 @@ pub struct Series {
     pub labels: BTreeMap<String, String>,
     /// In order of time.
     pub samples: Vec<Sample>,
-    /// It holds native histograms, which have no counts to difference.
-    pub native: bool,
+    /// Native histograms, in order of time; such a series has no samples.
+    pub histograms: Vec<Histogram>,
+    /// From the sample before each of these times nothing can be counted.
+    pub breaks: Vec<i64>,
 }
 
 impl Series {
@@ -57,6 +62,8 @@ pub struct Answer {
     pub warnings: Vec<String>,
     /// Remarks on the query; the answer is whole.
     pub infos: Vec<String>,
+    /// There is no answer, for this reason: it was a user's own query, and the others go on.
+    pub failed: Option<Unknown>,
     /// Prometheus' own clock, from the `Date` header: seconds since the epoch.
     pub date: Option<f64>,
 }
@@ -115,10 +122,17 @@ struct Raw<'a> {
     values: Vec<(f64, Text<'a>)>,
     #[serde(default, borrow)]
     value: Option<(f64, Text<'a>)>,
-    #[serde(default)]
-    histogram: Option<serde::de::IgnoredAny>,
-    #[serde(default)]
-    histograms: Option<serde::de::IgnoredAny>,
+    #[serde(default, borrow)]
+    histograms: Vec<(f64, RawHistogram<'a>)>,
+}
+
+#[derive(Deserialize)]
+struct RawHistogram<'a> {
+    #[serde(borrow)]
+    count: Text<'a>,
+    /// Which bounds are inclusive, lower bound, upper bound, observations.
+    #[serde(default, borrow)]
+    buckets: Vec<(u8, Text<'a>, Text<'a>, Text<'a>)>,
 }
 
 /// The value of a sample, where it stands in the body.
@@ -138,7 +152,7 @@ pub fn decode(body: &[u8]) -> Result<Answer, DecodeError> {
         None => return Err(DecodeError::NotPrometheus { length: body.len() }),
     };
     let series = raw.into_iter().map(series).collect::<Result<_, _>>()?;
-    Ok(Answer { series, warnings: envelope.warnings, infos: envelope.infos, date: None })
+    Ok(Answer { series, warnings: envelope.warnings, infos: envelope.infos, failed: None, date: None })
 }
 
 fn series(raw: Raw) -> Result<Series, DecodeError> {
@@ -148,7 +162,15 @@ fn series(raw: Raw) -> Result<Series, DecodeError> {
         samples.push(Sample { at: (at * 1000.0).round() as i64, value });
     }
     samples.sort_by_key(|sample| sample.at);
-    Ok(Series { labels: raw.metric, samples, native: raw.histogram.is_some() || raw.histograms.is_some() })
+    let histograms = raw.histograms.into_iter().map(histogram).collect::<Result<_, _>>()?;
+    Ok(Series { labels: raw.metric, samples, histograms, breaks: Vec::new() })
+}
+
+fn histogram((at, raw): (f64, RawHistogram)) -> Result<Histogram, DecodeError> {
+    let number = |text: &Text| text.0.parse::<f64>().map_err(|_| DecodeError::Value);
+    let bucket = |(_, low, high, count): &(u8, Text, Text, Text)| Ok((number(low)?, number(high)?, number(count)?));
+    let buckets = raw.buckets.iter().map(bucket).collect::<Result<_, _>>()?;
+    Ok(Histogram { at: (at * 1000.0).round() as i64, count: number(&raw.count)?, buckets })
 }
 
 fn kind(given: Option<&str>) -> &'static str {
@@ -175,11 +197,12 @@ mod tests {
         );
         assert_eq!(answer.unwrap().series[0].samples, [Sample { at: 1500, value: 3.0 }]);
         let answer = decode(
-            br#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[1,"1e+06"],[2.001,"+Inf"]]},{"metric":{},"histograms":[[1,{"count":"3"}]]}]},"infos":["i"]}"#,
+            br#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[1,"1e+06"],[2.001,"+Inf"]]},{"metric":{},"histograms":[[1,{"count":"3","sum":"2","buckets":[[0,"0.5","1","3"]]}]]}]},"infos":["i"]}"#,
         )
         .unwrap();
         assert_eq!(answer.series[0].samples[1], Sample { at: 2001, value: f64::INFINITY });
-        assert!(answer.series[1].native && answer.warnings.is_empty() && answer.infos.len() == 1);
+        assert_eq!(answer.series[1].histograms, [Histogram { at: 1000, count: 3.0, buckets: vec![(0.5, 1.0, 3.0)] }]);
+        assert!(answer.warnings.is_empty() && answer.infos.len() == 1);
     }
 
     #[test]

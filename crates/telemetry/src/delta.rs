@@ -1,15 +1,10 @@
 //! From samples to integer deltas: what each scrape of a target added, per gate and side.
 
-use microapp_core::{
-    counts::Unknown,
-    strategy::{Gate, GateKind},
-};
+use microapp_core::{counts::Unknown, strategy::GateKind};
 
 use crate::{
-    decode::{self, Sample, Series},
-    part::{Part, Tally, part},
-    pin::Pin,
-    prices::PriceTable,
+    decode::{Sample, Series},
+    part::{Part, Reader, Tally},
     target::{Role, Target},
 };
 
@@ -17,12 +12,11 @@ use crate::{
 const IMPLAUSIBLE: u64 = 10;
 
 /// A gate of the scheme, with what was pinned for it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Wanted<'a> {
     /// Its place in the plan.
     pub(crate) index: usize,
-    pub(crate) gate: &'a Gate,
-    pub(crate) pin: &'a Pin,
+    pub(crate) reader: Reader<'a>,
 }
 
 /// What one scrape of one target added.
@@ -54,14 +48,14 @@ struct Member<'a> {
 }
 
 /// All increments of a target in order of time; pure in the samples, so that a second look gives the same.
-pub(crate) fn increments(target: &Target, known: Known, wanted: &[Wanted], prices: &PriceTable) -> Vec<Increment> {
+pub(crate) fn increments(target: &Target, known: Known, wanted: &[Wanted]) -> Vec<Increment> {
     let members: Vec<Member> = target
         .series
         .iter()
         .map(|(role, series)| Member {
             role: *role,
             series,
-            parts: wanted.iter().map(|wanted| part(wanted.gate, wanted.pin, series, prices)).collect(),
+            parts: wanted.iter().map(|wanted| wanted.reader.part(series)).collect(),
         })
         .filter(|member| member.parts.iter().any(Option::is_some))
         .collect();
@@ -109,6 +103,7 @@ impl Restart {
         }
         let mut before = members
             .iter()
+            .filter(|member| !member.parts.iter().flatten().any(|part| part.is_level()))
             .filter_map(|member| Some((member, member.series.at(previous).filter(|value| *value > 0.0)?)))
             .peekable();
         let any = before.peek().is_some();
@@ -132,39 +127,43 @@ impl Scrape<'_> {
         let mut bounds = [false; 2];
         let parts = members.iter().filter(|member| member.role == role);
         for (member, part) in parts.filter_map(|member| Some((member, member.parts[gate]?))) {
-            if member.series.native {
-                return Err(Unknown::SchemaChanged);
-            }
             if let Part::Bucket { upper, lower } = part {
                 let exists = member.series.samples.first().is_some_and(|sample| sample.at <= self.at);
                 bounds = [bounds[0] || (upper && exists), bounds[1] || (lower && exists)];
             }
             let Some(value) = member.series.at(self.at) else { continue };
-            let value = decode::count(value).ok_or(Unknown::NotANumber)?;
+            let value = part.whole(value)?;
+            if part.is_level() {
+                tally.count(part, value)?;
+                continue;
+            }
             let before = member.series.before(self.at);
-            let delta = self.delta(before, value)?;
+            if before.is_some_and(|before| member.series.breaks.iter().any(|at| before.at < *at && *at <= self.at)) {
+                return Err(Unknown::SchemaChanged);
+            }
+            let delta = self.delta(part, before, value)?;
             tally.count(part, delta)?;
             if before.is_none() && !self.first {
-                largest_birth = largest_birth.max(if matches!(part, Part::Tokens(_)) { 0 } else { delta });
+                largest_birth = largest_birth.max(if part.is_sum() { 0 } else { delta });
             } else if part.is_total() {
                 known += delta;
             }
         }
-        let kind = &wanted[gate].gate.kind;
+        let kind = &wanted[gate].reader.gate.kind;
         // A series that comes back after its exporter had dropped it looks like a new one with a great past.
-        let late = matches!(kind, GateKind::Hallucination { .. });
+        let late = matches!(kind, GateKind::Judged { .. });
         if !late && known > 0 && largest_birth > IMPLAUSIBLE.saturating_mul(known) {
             return Err(Unknown::ImplausibleBirth);
         }
-        if matches!(kind, GateKind::Latency { .. }) && tally.total() > 0 && bounds != [true, true] {
+        if matches!(kind, GateKind::Slow { .. }) && tally.total() > 0 && bounds != [true, true] {
             return Err(Unknown::MissingBucket);
         }
         Ok(tally)
     }
 
-    fn delta(&self, before: Option<Sample>, value: u64) -> Result<u64, Unknown> {
+    fn delta(&self, part: Part, before: Option<Sample>, value: u64) -> Result<u64, Unknown> {
         let Some(before) = before else { return Ok(value) };
-        let old = decode::count(before.value).ok_or(Unknown::NotANumber)?;
+        let old = part.whole(before.value)?;
         let since = |restart: Option<i64>| restart.is_some_and(|at| before.at < at);
         if since(self.restart.told) {
             return Ok(value);

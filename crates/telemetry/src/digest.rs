@@ -1,18 +1,24 @@
 //! From Prometheus' answers to what the evidence folds.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
-use microapp_core::counts::{Ask, Counts, Unknown, Watch};
+use microapp_core::{
+    counts::{Ask, Counts, Unknown, Watch},
+    strategy::GateKind,
+};
 
 use crate::{
     baseline::baseline,
     decode::{Answer, Series},
     delta::Wanted,
-    part::{Part, part},
+    native,
+    part::{Part, Reader},
     pin::{self, Pin},
+    presets,
     prices::PriceTable,
-    query::{self, Query, Subject, millis, queries},
+    query::{self, Brings, Query, Subject, millis, queries},
     target::{Role, Target, targets},
+    value,
     window::{Source, View, windows},
 };
 
@@ -33,13 +39,19 @@ pub fn digest(
     if asked.is_empty() || asked.len() != answers.len() {
         return Counts::Silent(Unknown::NoData);
     }
-    if answers.iter().any(|answer| !answer.warnings.is_empty()) {
+    let own = |query: &Query| matches!(query.brings, Brings::Value(_));
+    let ours = || asked.iter().zip(answers).filter(|(query, _)| !own(query)).map(|(_, answer)| answer);
+    if ours().any(|answer| !answer.warnings.is_empty()) {
         return Counts::Silent(Unknown::Partial);
     }
-    if answers.iter().any(|answer| is_skewed(answer, now)) {
+    if ours().any(|answer| is_skewed(answer, now)) {
         return Counts::Silent(Unknown::ClockSkew);
     }
-    let asked: Vec<(Query, &Answer)> = asked.into_iter().zip(answers).collect();
+    let classic: Vec<Cow<Answer>> = answers
+        .iter()
+        .map(|answer| native::as_classic(answer, subject).map_or(Cow::Borrowed(answer), Cow::Owned))
+        .collect();
+    let asked: Vec<(Query, &Answer)> = asked.into_iter().zip(classic.iter().map(AsRef::as_ref)).collect();
     match ask {
         Ask::Baseline => baseline(subject, &asked, prices),
         Ask::Windows => complete(subject, watch, &asked, prices, millis(now)),
@@ -53,13 +65,19 @@ fn is_skewed(answer: &Answer, now: f64) -> bool {
 }
 
 fn complete(subject: &Subject, watch: &Watch, asked: &[(Query, &Answer)], prices: &PriceTable, now: i64) -> Counts {
+    let raw = asked.iter().filter(|(query, _)| query.brings == Brings::Raw);
     let grouped: Vec<(&Query, Vec<Target>)> =
-        asked.iter().map(|(query, answer)| (query, targets(subject, query.scheme, &answer.series))).collect();
+        raw.map(|(query, answer)| (query, targets(subject, query.scheme, &answer.series))).collect();
     let (pins, mut refused) = pins(subject, watch, &grouped, prices);
+    let readers: BTreeMap<&str, Reader> = subject
+        .gates
+        .iter()
+        .filter_map(|gate| Some((gate.name.as_str(), Reader::new(gate, pins.get(&gate.name)?, prices))))
+        .collect();
     for (query, targets) in &grouped {
         for (index, gate) in subject.gates_of(query.scheme) {
             let is_total = |series: &Series| {
-                pins.get(&gate.name).and_then(|pin| part(gate, pin, series, prices)).is_some_and(Part::is_total)
+                readers.get(gate.name.as_str()).and_then(|reader| reader.part(series)).is_some_and(Part::is_total)
             };
             if is_ambiguous(targets, &is_total) {
                 refused.insert(index, Unknown::Ambiguous);
@@ -70,18 +88,19 @@ fn complete(subject: &Subject, watch: &Watch, asked: &[(Query, &Answer)], prices
         .iter()
         .map(|(query, _)| {
             let gates = subject.gates_of(query.scheme);
-            gates.filter_map(|(index, gate)| Some(Wanted { index, gate, pin: pins.get(&gate.name)? })).collect()
+            gates.filter_map(|(index, gate)| Some(Wanted { index, reader: Reader::new(gate, pins.get(&gate.name)?, prices) })).collect()
         })
         .collect();
     let sources: Vec<Source> = grouped
         .into_iter()
         .zip(&wanted)
         .flat_map(|((query, targets), wanted)| {
-            targets.into_iter().map(move |target| Source::new(target, wanted, subject, watch, query.from, prices))
+            targets.into_iter().map(move |target| Source::new(target, wanted, subject, watch, query.from))
         })
         .collect();
     let view = View { subject, sources: &sources, refused: &refused, now };
-    let (found, mut next) = windows(&view, watch);
+    let (mut found, mut next) = windows(&view, watch);
+    value::put(subject, asked, &mut found);
     next.pins = pins.iter().map(|(gate, pin)| (gate.clone(), pin.write())).collect();
     if found.is_empty() && is_stale(&view, &next) {
         return Counts::Silent(Unknown::Stale);
@@ -121,7 +140,8 @@ fn pins(
             .map(|(_, series)| *series)
             .collect();
         for (index, gate) in subject.gates_of(query.scheme) {
-            if pins.contains_key(&gate.name) {
+            let own = presets::scheme(gate.source) == query.scheme && !matches!(gate.kind, GateKind::Query { .. });
+            if !own || pins.contains_key(&gate.name) {
                 continue;
             }
             match pin::choose(gate, &stable, prices, "") {

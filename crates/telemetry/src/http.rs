@@ -16,7 +16,7 @@ use crate::{
     decode::{Answer, DecodeError, decode},
     digest::digest,
     prices::PriceTable,
-    query::{Subject, queries},
+    query::{Brings, Query, Subject, queries},
 };
 
 const CONNECT: Duration = Duration::from_secs(2);
@@ -88,16 +88,19 @@ impl QueryError {
     }
 
     /// What the gates make of it.
-    pub const fn unknown(&self) -> Unknown {
+    pub fn unknown(&self) -> Unknown {
         match self {
             Self::Decode(DecodeError::Value) => Unknown::NotANumber,
+            // Its own limits: `--query.timeout`, `--query.max-samples` and the like.
+            Self::TooLarge | Self::Decode(DecodeError::Refused { kind: "timeout" | "execution" | "canceled" }) => {
+                Unknown::TooExpensive
+            }
             Self::Address
             | Self::Token { .. }
             | Self::Connect
             | Self::Timeout
             | Self::Broken
             | Self::Status { .. }
-            | Self::TooLarge
             | Self::Decode(_) => Unknown::Unreachable,
         }
     }
@@ -113,7 +116,12 @@ pub async fn ask(
     now: f64,
 ) -> (Counts, Option<QueryError>) {
     let queries = queries(subject, ask, watch, now);
-    match try_join_all(queries.iter().map(|query| prometheus.query(&query.promql, query.time))).await {
+    let one = async |query: &Query| match (prometheus.query(&query.promql, query.time).await, query.brings) {
+        // A query of the user's concerns its own gate alone.
+        (Err(error), Brings::Value(_)) => Ok(Answer { failed: Some(error.unknown()), ..Answer::default() }),
+        (answer, _) => answer,
+    };
+    match try_join_all(queries.iter().map(one)).await {
         Ok(answers) => (digest(subject, ask, watch, &answers, prices, now), None),
         Err(error) => (Counts::Silent(error.unknown()), Some(error)),
     }

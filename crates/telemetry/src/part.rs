@@ -2,13 +2,14 @@
 
 use microapp_core::{
     counts::{Side, Unknown},
-    strategy::{Gate, GateKind},
+    strategy::{Gate, GateKind, Judged, Mean, Share},
 };
 
 use crate::{
-    decode::Series,
+    decode::{self, Series},
+    own::Picked,
     pin::{self, Pin},
-    presets::{self, RESULTS, STARTED, Token, Verdict, Which},
+    presets::{self, Definition, FEEDBACK, JUDGES_COST, RESULTS, STARTED, Token, Verdict, Which},
     prices::PriceTable,
 };
 
@@ -23,6 +24,12 @@ pub(crate) enum Part {
     Bucket { upper: bool, lower: bool },
     /// Tokens at so many pico-USD each; `None`: of a model without a price.
     Tokens(Option<i128>),
+    /// USD, as a decimal.
+    Money,
+    /// A gauge; its limit in millionths of its unit.
+    Level { ppm: i64 },
+    /// Votes, each of them asked for and given at once.
+    Vote { up: bool },
     /// Verdicts.
     Verdict(Verdict),
     /// Verdicts of an evaluator that did not judge stable before.
@@ -32,75 +39,171 @@ pub(crate) enum Part {
 impl Part {
     /// Does it count requests or evaluations as such?
     pub(crate) const fn is_total(self) -> bool {
-        matches!(self, Self::Total { .. })
+        matches!(self, Self::Total { .. } | Self::Vote { .. })
+    }
+
+    /// Is it of that time, and no counter?
+    pub(crate) const fn is_level(self) -> bool {
+        matches!(self, Self::Level { .. })
+    }
+
+    /// Is it a sum of which no request has its own share, so that its first value may be large?
+    pub(crate) const fn is_sum(self) -> bool {
+        matches!(self, Self::Tokens(_) | Self::Money)
+    }
+
+    /// A sample as the whole number that is counted: of pico-USD where it is money, of millionths of the limit where it
+    /// is a gauge.
+    pub(crate) fn whole(self, value: f64) -> Result<u64, Unknown> {
+        let scaled = |value: f64| {
+            (0.0..1.8e19).contains(&value).then(|| value.round() as u64).ok_or(Unknown::NotANumber)
+        };
+        match self {
+            Self::Money => scaled(value * 1e12),
+            Self::Level { ppm } => scaled(value * 1e6 * 1e9 / ppm.max(1) as f64),
+            _ => decode::count(value).ok_or(Unknown::NotANumber),
+        }
     }
 }
 
-/// Which part the series plays, if any.
-pub(crate) fn part(gate: &Gate, pin: &Pin, series: &Series, prices: &PriceTable) -> Option<Part> {
-    let definition = presets::definition(gate.source);
-    let name = series.name();
-    match &gate.kind {
-        GateKind::ErrorRate { .. } => {
-            if name == pin.family && (definition.user)(series) {
-                let bad = matches!(definition.bad, Which::Among(is) if is(series));
-                return Some(Part::Total { bad });
+/// A gate with what was pinned for it, ready to read series.
+#[derive(Debug)]
+pub(crate) struct Reader<'a> {
+    pub(crate) gate: &'a Gate,
+    pin: &'a Pin,
+    definition: &'static Definition,
+    /// The user's own selectors: bad, total.
+    own: Option<(Picked, Picked)>,
+    prices: &'a PriceTable,
+}
+
+impl<'a> Reader<'a> {
+    /// For one gate.
+    pub(crate) fn new(gate: &'a Gate, pin: &'a Pin, prices: &'a PriceTable) -> Self {
+        let own = match &gate.kind {
+            GateKind::Share { what: Share::Ratio { bad, total }, .. } => {
+                Picked::parse(bad).ok().zip(Picked::parse(total).ok())
             }
-            match definition.bad {
-                Which::Beside(bad, is) if name == bad && is(series) => Some(Part::Bad),
-                Which::Beside(..) | Which::Among(_) | Which::None => None,
-            }
-        }
-        GateKind::Latency { .. } => {
-            let suffix = name.strip_prefix(pin.family.as_str()).filter(|_| (definition.user)(series))?;
-            if suffix == "_count" {
-                return Some(Part::Total { bad: false });
-            }
-            let bound = |text: &str| pin::micros(text, definition.per_second);
-            let le = (suffix == "_bucket").then(|| bound(series.label("le"))).flatten()?;
-            let (upper, lower) = (bound(&pin.upper) == Some(le), bound(&pin.lower) == Some(le));
-            (upper || lower).then_some(Part::Bucket { upper, lower })
-        }
-        GateKind::TokenCost { .. } => {
-            if !(definition.user)(series) {
-                return None;
-            }
-            if name == pin.family {
-                return Some(Part::Total { bad: false });
-            }
-            let token = pin.tokens.iter().any(|token| token == name).then(|| token(gate, series)).flatten()?;
-            let price = prices.price(series.label("gen_ai_response_model"), series.label("gen_ai_request_model"));
-            Some(Part::Tokens(price.map(|price| match token {
-                Token::Input => price.input,
-                Token::Output => price.output,
-                // They are among the input tokens, which have the full price.
-                Token::CachedInput => price.cached_input.map_or(0, |cached| cached - price.input),
-            })))
-        }
-        GateKind::Hallucination { evaluator, .. } => {
-            if series.label("sampling") != "random" || !pin::judged_by(series, evaluator.as_deref()) {
-                return None;
-            }
-            match name {
-                STARTED => Some(Part::Total { bad: false }),
-                RESULTS if !pin.versions.is_empty() && !pin.versions.contains(&pin::versioned(series)) => {
-                    Some(Part::Foreign)
+            _ => None,
+        };
+        Self { gate, pin, definition: presets::definition(gate.source), own, prices }
+    }
+
+    /// Which part the series plays, if any.
+    pub(crate) fn part(&self, series: &Series) -> Option<Part> {
+        let name = series.name();
+        let is_request = || name == self.pin.family && (self.definition.user)(series);
+        match &self.gate.kind {
+            GateKind::Share { what: Share::Ratio { .. }, .. } => {
+                let (bad, total) = self.own.as_ref()?;
+                let is_bad = bad.takes(series);
+                if total.takes(series) {
+                    return Some(Part::Total { bad: is_bad });
                 }
-                RESULTS => Some(Part::Verdict(presets::verdict(series.label("verdict")))),
-                _ => None,
+                is_bad.then_some(Part::Bad)
             }
+            GateKind::Share { what, .. } => match self.definition.which(what) {
+                Which::Among(is) | Which::Of(_, is) => is_request().then(|| Part::Total { bad: is(series) }),
+                Which::Beside(bad, is) if name == bad => is(series).then_some(Part::Bad),
+                Which::Beside(..) => is_request().then_some(Part::Total { bad: false }),
+                Which::None => None,
+            },
+            GateKind::Slow { .. } => self.slow(series),
+            GateKind::Mean { what, .. } => {
+                if is_request() {
+                    return Some(Part::Total { bad: false });
+                }
+                let token = self.token(series)?;
+                Some(match what {
+                    Mean::Cost => self.cost(series, token),
+                    // Cached ones are among the input tokens.
+                    Mean::Tokens => Part::Tokens(Some(i128::from(token != Token::CachedInput))),
+                })
+            }
+            GateKind::Budget { .. } => {
+                if is_request() {
+                    return Some(Part::Total { bad: false });
+                }
+                if name == JUDGES_COST || (self.definition.spend.contains(&name) && self.pins(name)) {
+                    return Some(Part::Money);
+                }
+                Some(self.cost(series, self.token(series)?))
+            }
+            GateKind::Judged { what: Judged::Feedback, .. } => match (name == FEEDBACK, series.label("rating")) {
+                (true, "up") => Some(Part::Vote { up: true }),
+                (true, "down") => Some(Part::Vote { up: false }),
+                _ => None,
+            },
+            GateKind::Judged { evaluator, .. } => self.judged(series, evaluator.as_deref()),
+            GateKind::Model { accepted } => {
+                let answered = presets::models(self.definition, series).into_iter().find(|model| !model.is_empty());
+                let foreign = answered.is_some_and(|model| !accepted.iter().any(|accepted| accepted == model));
+                is_request().then_some(Part::Total { bad: foreign })
+            }
+            GateKind::Traffic => is_request().then_some(Part::Total { bad: false }),
+            GateKind::Saturation { max_cache_ppm, max_queue } => {
+                let limit = |names: &[&str], ppm: Option<i64>| {
+                    ppm.filter(|_| names.contains(&name) && self.pins(name)).map(|ppm| Part::Level { ppm })
+                };
+                let queue = max_queue.map(|requests| requests.saturating_mul(1_000_000));
+                limit(self.definition.cache, *max_cache_ppm).or_else(|| limit(self.definition.queue, queue))
+            }
+            GateKind::Query { .. } => None,
         }
     }
-}
 
-fn token(gate: &Gate, series: &Series) -> Option<Token> {
-    let generations = presets::definition(gate.source).tokens;
-    let (_, token) = generations.iter().flat_map(|g| g.names).find(|(name, _)| *name == series.name())?;
-    token.or(match series.label("gen_ai_token_type") {
-        "input" => Some(Token::Input),
-        "output" => Some(Token::Output),
-        _ => None,
-    })
+    fn pins(&self, name: &str) -> bool {
+        self.pin.tokens.iter().any(|pinned| pinned == name)
+    }
+
+    fn slow(&self, series: &Series) -> Option<Part> {
+        let suffix = series.name().strip_prefix(self.pin.family.as_str()).filter(|_| (self.definition.user)(series))?;
+        if suffix == "_count" {
+            return Some(Part::Total { bad: false });
+        }
+        let le = Some(series.label("le")).filter(|_| suffix == "_bucket")?;
+        let bound = |text: &str| pin::micros(text, self.definition.per_second);
+        let is = |pinned: &str| pinned == le || bound(pinned).is_some_and(|pinned| bound(le) == Some(pinned));
+        let (upper, lower) = (is(&self.pin.upper), is(&self.pin.lower));
+        (upper || lower).then_some(Part::Bucket { upper, lower })
+    }
+
+    fn judged(&self, series: &Series, evaluator: Option<&str>) -> Option<Part> {
+        if series.label("sampling") != "random" || !pin::judged_by(series, evaluator) {
+            return None;
+        }
+        let versions = &self.pin.versions;
+        match series.name() {
+            STARTED => Some(Part::Total { bad: false }),
+            RESULTS if !versions.is_empty() && !versions.contains(&pin::versioned(series)) => Some(Part::Foreign),
+            RESULTS => Some(Part::Verdict(presets::verdict(series.label("verdict")))),
+            _ => None,
+        }
+    }
+
+    /// The type of token that a pinned counter counts.
+    fn token(&self, series: &Series) -> Option<Token> {
+        if !(self.definition.user)(series) || !self.pins(series.name()) {
+            return None;
+        }
+        let mut names = self.definition.tokens.iter().flat_map(|generation| generation.names);
+        let (_, token) = names.find(|(name, _)| *name == series.name())?;
+        token.or(match series.label("gen_ai_token_type") {
+            "input" => Some(Token::Input),
+            "output" => Some(Token::Output),
+            _ => None,
+        })
+    }
+
+    fn cost(&self, series: &Series, token: Token) -> Part {
+        let price = self.prices.price(presets::models(self.definition, series));
+        Part::Tokens(price.map(|price| match token {
+            Token::Input => price.input,
+            Token::Output => price.output,
+            // They are among the input tokens, which have the full price.
+            Token::CachedInput => price.cached_input.map_or(0, |cached| cached - price.input),
+        }))
+    }
 }
 
 /// What one side of one gate adds up to.
@@ -114,6 +217,7 @@ pub(crate) struct Tally {
     fail: u64,
     pass: u64,
     void: u64,
+    level: u64,
 }
 
 impl Tally {
@@ -133,6 +237,12 @@ impl Tally {
             Part::Tokens(None) if delta > 0 => return Err(Unknown::UnknownModel),
             Part::Foreign if delta > 0 => return Err(Unknown::Void),
             Part::Tokens(None) | Part::Foreign => {}
+            Part::Money => self.cost += i128::from(delta),
+            Part::Level { .. } => self.level = self.level.max(delta),
+            Part::Vote { up } => {
+                self.total += delta;
+                *(if up { &mut self.pass } else { &mut self.fail }) += delta;
+            }
             Part::Verdict(Verdict::Fail) => self.fail += delta,
             Part::Verdict(Verdict::Pass) => self.pass += delta,
             Part::Verdict(Verdict::Void) => self.void += delta,
@@ -142,7 +252,7 @@ impl Tally {
 
     /// Both together.
     pub(crate) fn add(&mut self, other: &Self) {
-        let Self { total, bad, upper, lower, cost, fail, pass, void } = *other;
+        let Self { total, bad, upper, lower, cost, fail, pass, void, level } = *other;
         self.total += total;
         self.bad += bad;
         self.upper += upper;
@@ -151,6 +261,7 @@ impl Tally {
         self.fail += fail;
         self.pass += pass;
         self.void += void;
+        self.level = self.level.max(level);
     }
 
     /// Requests, or evaluations started.
@@ -163,23 +274,26 @@ impl Tally {
         match self.side(kind) {
             Ok(Side::Count { above, .. }) => above,
             Ok(Side::Late { bad, .. }) => bad,
-            Ok(Side::Mean { .. }) | Err(_) => 0,
+            Ok(Side::Mean { .. } | Side::Value { .. }) | Err(_) => 0,
         }
     }
 
     /// As the gate wants it.
     pub(crate) fn side(&self, kind: &GateKind) -> Result<Side, Unknown> {
         let side = match kind {
-            GateKind::ErrorRate { .. } => Side::count(self.bad, self.total),
-            GateKind::Latency { .. } => Side::Count {
+            GateKind::Share { .. } | GateKind::Model { .. } | GateKind::Traffic => Side::count(self.bad, self.total),
+            GateKind::Slow { .. } => Side::Count {
                 above: self.total.checked_sub(self.upper).ok_or(Unknown::Inconsistent)?,
                 below: self.total.checked_sub(self.lower).ok_or(Unknown::Inconsistent)?,
                 total: self.total,
             },
-            GateKind::TokenCost { .. } => Side::Mean { n: self.total, sum: self.cost },
-            GateKind::Hallucination { .. } => {
+            GateKind::Mean { .. } | GateKind::Budget { .. } => Side::Mean { n: self.total, sum: self.cost },
+            GateKind::Judged { .. } => {
                 Side::Late { bad: self.fail, good: self.pass, void: self.void, started: self.total }
             }
+            GateKind::Saturation { .. } => Side::Value { nano: i128::from(self.level) },
+            // It has an answer of its own.
+            GateKind::Query { .. } => return Err(Unknown::NoData),
         };
         if side.is_inconsistent() { Err(Unknown::Inconsistent) } else { Ok(side) }
     }

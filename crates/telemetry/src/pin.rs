@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 
 use microapp_core::{
     counts::{Unfit, Unknown},
-    strategy::{Gate, GateKind, Preset},
+    strategy::{Gate, GateKind, Judged, Mean, Share},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     decode::Series,
-    presets::{self, Definition, RESULTS, STARTED},
+    native,
+    own::Picked,
+    presets::{self, Definition, FEEDBACK, Form, RESULTS, STARTED, Scheme, Which},
     prices::PriceTable,
 };
 
@@ -57,19 +59,37 @@ impl Pin {
         })
     }
 
-    /// The names to ask for.
-    pub(crate) fn names(&self, gate: &Gate) -> Vec<String> {
-        match gate.kind {
-            GateKind::ErrorRate { .. } => {
-                let mut names = vec![self.family.clone()];
-                names.extend(presets::definition(gate.source).bad.beside().map(str::to_owned));
-                names
+    /// Is the family of native histograms?
+    fn form(&self) -> Form {
+        if self.upper.contains(native::MARK) { Form::Native } else { Form::Classic }
+    }
+
+    /// The names to ask for of a scheme.
+    pub(crate) fn names(&self, gate: &Gate, scheme: Scheme) -> Vec<String> {
+        let definition = presets::definition(gate.source);
+        if definition.scheme != scheme {
+            return presets::candidates(gate, scheme);
+        }
+        match &gate.kind {
+            GateKind::Share { what: Share::Ratio { .. }, .. } | GateKind::Judged { .. } | GateKind::Query { .. } => {
+                presets::candidates(gate, scheme)
             }
-            GateKind::Latency { .. } => vec![format!("{}_count", self.family), format!("{}_bucket", self.family)],
-            GateKind::TokenCost { .. } => {
-                std::iter::once(self.family.clone()).chain(self.tokens.iter().cloned()).collect()
+            GateKind::Share { what, .. } => {
+                let beside = match definition.which(what) {
+                    Which::Beside(name, _) => Some(name.to_owned()),
+                    Which::Of(..) | Which::Among(_) | Which::None => None,
+                };
+                std::iter::once(self.family.clone()).chain(beside).collect()
             }
-            GateKind::Hallucination { .. } => vec![STARTED.to_owned(), RESULTS.to_owned()],
+            GateKind::Slow { .. } => presets::histogram(&self.family, self.form()),
+            GateKind::Mean { .. }
+            | GateKind::Budget { .. }
+            | GateKind::Model { .. }
+            | GateKind::Traffic
+            | GateKind::Saturation { .. } => {
+                let family = Some(self.family.clone()).filter(|family| !family.is_empty());
+                family.into_iter().chain(self.tokens.iter().cloned()).collect()
+            }
         }
     }
 
@@ -94,56 +114,116 @@ fn unfit(reason: Unknown, message: String) -> Unfit {
 /// Chooses from what stable exposes. `wanted` says in the message what was asked for.
 pub(crate) fn choose(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) -> Result<Pin, Unfit> {
     let definition = presets::definition(gate.source);
-    if presets::candidates(gate.source, &gate.kind).is_empty() || is_foreign(gate) {
-        let message = format!("the telemetry preset {:?} has nothing for this kind of gate", gate.source);
-        return Err(Unfit { reason: Unknown::NoData, message, fatal: true });
-    }
+    let requests = || {
+        let names = definition.requests.iter().map(|name| (*name).to_owned());
+        busiest(definition, names, stable).ok_or_else(|| missing(definition.requests, wanted))
+    };
+    let of = |family: String| Ok(Pin { family, ..Pin::default() });
     match &gate.kind {
-        GateKind::ErrorRate { .. } => {
-            let family = busiest(definition, definition.requests.iter().map(|name| (*name).to_owned()), stable);
-            let family = family.ok_or_else(|| missing(definition.requests, wanted))?;
-            Ok(Pin { family, ..Pin::default() })
-        }
-        GateKind::Latency { max_micros, .. } => {
-            let counts = definition.durations.iter().map(|base| format!("{base}_count"));
-            let Some(count) = busiest(definition, counts, stable) else {
-                let names: Vec<String> = definition.durations.iter().map(|base| format!("{base}_count")).collect();
-                return Err(missing(&names, wanted));
+        GateKind::Share { what: Share::Ratio { bad, total }, .. } => ratio(bad, total, stable, wanted),
+        GateKind::Share { what, .. } => match definition.which(what) {
+            Which::None => Err(foreign(gate)),
+            Which::Among(_) | Which::Beside(..) => of(requests()?),
+            Which::Of(total, _) => {
+                let exists = stable.iter().any(|series| series.name() == total);
+                if exists { of(total.to_owned()) } else { Err(missing(&[total], wanted)) }
+            }
+        },
+        GateKind::Slow { what, max_micros, .. } => {
+            let bases = definition.times(*what);
+            if bases.is_empty() {
+                return Err(foreign(gate));
+            }
+            let counts = || bases.iter().map(|base| format!("{base}_count"));
+            let Some(count) = busiest(definition, counts(), stable) else {
+                return Err(missing(&counts().collect::<Vec<_>>(), wanted));
             };
             let family = count.trim_end_matches("_count").to_owned();
             let (lower, upper) = bounds(&family, stable, *max_micros, definition.per_second)?;
             Ok(Pin { family, lower, upper, ..Pin::default() })
         }
-        GateKind::TokenCost { .. } => {
-            let family = busiest(definition, definition.requests.iter().map(|name| (*name).to_owned()), stable);
-            let family = family.ok_or_else(|| missing(definition.requests, wanted))?;
-            let tokens = tokens(gate, stable, prices, wanted)?;
-            Ok(Pin { family, tokens, ..Pin::default() })
-        }
-        GateKind::Hallucination { evaluator, .. } => {
-            if !stable.iter().any(|series| series.name() == STARTED) {
-                return Err(missing(&[STARTED], wanted));
+        GateKind::Mean { what, .. } => {
+            if definition.tokens.is_empty() {
+                return Err(foreign(gate));
             }
-            let mut versions: Vec<String> = stable
-                .iter()
-                .filter(|series| series.name() == RESULTS && judged_by(series, evaluator.as_deref()))
-                .map(|series| versioned(series))
-                .collect();
-            versions.sort();
-            versions.dedup();
-            Ok(Pin { family: STARTED.to_owned(), versions, ..Pin::default() })
+            let tokens = tokens(gate, stable, prices, *what == Mean::Cost, wanted)?;
+            Ok(Pin { family: requests()?, tokens, ..Pin::default() })
         }
+        GateKind::Budget { .. } => {
+            let spend = definition.spend.iter().find(|name| stable.iter().any(|series| series.name() == **name));
+            let tokens = match spend {
+                Some(counter) => vec![(*counter).to_owned()],
+                None if definition.tokens.is_empty() => return Err(foreign(gate)),
+                None => tokens(gate, stable, prices, true, wanted)?,
+            };
+            Ok(Pin { family: requests()?, tokens, ..Pin::default() })
+        }
+        GateKind::Judged { what: Judged::Feedback, .. } => {
+            let exists = stable.iter().any(|series| series.name() == FEEDBACK);
+            if exists { of(FEEDBACK.to_owned()) } else { Err(missing(&[FEEDBACK], wanted)) }
+        }
+        GateKind::Judged { evaluator, .. } => judged(evaluator.as_deref(), stable, wanted),
+        GateKind::Model { .. } => {
+            let Some(label) = definition.model.first() else { return Err(foreign(gate)) };
+            let family = requests()?;
+            if !stable.iter().any(|series| series.name() == family && !series.label(label).is_empty()) {
+                return Err(unfit(
+                    Unknown::NoData,
+                    format!("{family} of stable has no label {label}, so that nobody can say which model answered"),
+                ));
+            }
+            of(family)
+        }
+        GateKind::Traffic => of(requests()?),
+        GateKind::Saturation { max_cache_ppm, max_queue } => {
+            let limits = [max_cache_ppm.map(|_| definition.cache), max_queue.map(|_| definition.queue)];
+            let mut tokens = Vec::new();
+            for names in limits.into_iter().flatten() {
+                let exists = |name: &&&str| stable.iter().any(|series| series.name() == **name);
+                let name = names.iter().find(exists).ok_or_else(|| missing(names, wanted))?;
+                tokens.push((*name).to_owned());
+            }
+            if definition.cache.is_empty() { Err(foreign(gate)) } else { Ok(Pin { tokens, ..Pin::default() }) }
+        }
+        GateKind::Query { .. } => Ok(Pin::default()),
     }
 }
 
 /// A kind of gate that the preset does not know.
-fn is_foreign(gate: &Gate) -> bool {
-    let definition = presets::definition(gate.source);
-    match gate.kind {
-        GateKind::ErrorRate { .. } | GateKind::Latency { .. } => false,
-        GateKind::TokenCost { .. } => definition.tokens.is_empty(),
-        GateKind::Hallucination { .. } => gate.source != Preset::Evals,
+fn foreign(gate: &Gate) -> Unfit {
+    let message = format!("the telemetry preset {} has nothing for this kind of gate", gate.source.as_str());
+    Unfit { reason: Unknown::NoData, message, fatal: true }
+}
+
+fn ratio(bad: &str, total: &str, stable: &[&Series], wanted: &str) -> Result<Pin, Unfit> {
+    let read = |text: &str| {
+        Picked::parse(text).map_err(|error| Unfit {
+            reason: Unknown::BadQuery,
+            message: error.to_string(),
+            fatal: true,
+        })
+    };
+    let (_, all) = (read(bad)?, read(total)?);
+    if !stable.iter().any(|series| all.takes(series)) {
+        let message = format!("stable has no series {total} with {wanted}");
+        return Err(unfit(Unknown::NoData, message));
     }
+    Ok(Pin { family: all.name, ..Pin::default() })
+}
+
+fn judged(evaluator: Option<&str>, stable: &[&Series], wanted: &str) -> Result<Pin, Unfit> {
+    if !stable.iter().any(|series| series.name() == STARTED && judged_by(series, evaluator)) {
+        let whose = evaluator.map_or_else(String::new, |name| format!(" of the evaluator {name:?}"));
+        return Err(unfit(Unknown::NoData, format!("stable has no series {STARTED}{whose} with {wanted}")));
+    }
+    let mut versions: Vec<String> = stable
+        .iter()
+        .filter(|series| series.name() == RESULTS && judged_by(series, evaluator))
+        .map(|series| versioned(series))
+        .collect();
+    versions.sort();
+    versions.dedup();
+    Ok(Pin { family: STARTED.to_owned(), versions, ..Pin::default() })
 }
 
 /// Is the series of this evaluator (or is any meant)?
@@ -182,6 +262,9 @@ fn busiest(definition: &Definition, names: impl Iterator<Item = String>, stable:
 fn bounds(family: &str, stable: &[&Series], max_micros: i64, per_second: i64) -> Result<(String, String), Unfit> {
     let mut known: BTreeMap<i64, String> = BTreeMap::new();
     let name = format!("{family}_bucket");
+    if stable.iter().any(|series| series.name() == name && series.label("le") == native::lower(max_micros)) {
+        return Ok((native::lower(max_micros), native::upper(max_micros)));
+    }
     for series in stable.iter().filter(|series| series.name() == name) {
         let text = series.label("le");
         if let Some(micros) = micros(text, per_second) {
@@ -191,7 +274,7 @@ fn bounds(family: &str, stable: &[&Series], max_micros: i64, per_second: i64) ->
     let unit = if per_second == 1_000 { "ms" } else { "s" };
     let threshold = seconds(max_micros);
     let (Some((lowest, low)), Some((highest, top))) = (known.first_key_value(), known.last_key_value()) else {
-        let message = format!("{name} has no finite bucket bounds for stable: a native histogram cannot be counted");
+        let message = format!("{name} has no finite bucket bounds for stable");
         return Err(unfit(Unknown::MissingBucket, message));
     };
     let fatal = |message: String| Unfit { reason: Unknown::MissingBucket, message, fatal: true };
@@ -223,8 +306,15 @@ fn seconds(micros: i64) -> f64 {
     micros as f64 / 1_000_000.0
 }
 
-/// The first generation of token counters that has input and output, all of models with a price.
-fn tokens(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) -> Result<Vec<String>, Unfit> {
+/// The first generation of token counters that has input and output; where money is counted, all of models with a
+/// price.
+fn tokens(
+    gate: &Gate,
+    stable: &[&Series],
+    prices: &PriceTable,
+    priced: bool,
+    wanted: &str,
+) -> Result<Vec<String>, Unfit> {
     let definition = presets::definition(gate.source);
     for generation in definition.tokens {
         let found: Vec<&&Series> = stable
@@ -234,11 +324,11 @@ fn tokens(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) ->
         if found.is_empty() {
             continue;
         }
-        for series in &found {
-            let (response, request) = (series.label("gen_ai_response_model"), series.label("gen_ai_request_model"));
+        for series in found.iter().filter(|_| priced) {
             let used = series.samples.last().is_some_and(|sample| sample.value > 0.0);
-            if used && prices.price(response, request).is_none() {
-                let model = if response.is_empty() { request } else { response };
+            let models = presets::models(definition, series);
+            if used && prices.price(models.iter().copied()).is_none() {
+                let model = models.into_iter().find(|model| !model.is_empty()).unwrap_or_default();
                 let message = format!(
                     "the model {model:?} of {} has no price in the price table {}: add it there",
                     series.name(),
@@ -257,6 +347,5 @@ fn tokens(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) ->
         }
         return Ok(generation.names.iter().map(|(name, _)| (*name).to_owned()).collect());
     }
-    let names: Vec<&str> = definition.tokens.iter().flat_map(|g| g.names).map(|(name, _)| *name).collect();
-    Err(missing(&names, wanted))
+    Err(missing(&definition.token_names().collect::<Vec<_>>(), wanted))
 }

@@ -89,9 +89,10 @@ impl PriceTable {
     }
 
     /// By the model that answered, then by the one that was asked for; each as it is, then without its date.
-    pub fn price(&self, response: &str, request: &str) -> Option<Price> {
-        [response, undated(response), request, undated(request)]
+    pub fn price<'m>(&self, models: impl IntoIterator<Item = &'m str>) -> Option<Price> {
+        models
             .into_iter()
+            .flat_map(|model| [model, undated(model)])
             .find_map(|model| self.models.get(model).copied())
     }
 }
@@ -132,29 +133,29 @@ mod tests {
 
     #[test]
     fn a_price_per_million_is_so_many_pico_usd_per_token() {
-        let price = PriceTable::built_in().unwrap().price("gpt-5-nano", "").unwrap();
+        let price = PriceTable::built_in().unwrap().price(["gpt-5-nano", ""]).unwrap();
         assert_eq!(price, Price { input: 50_000, output: 400_000, cached_input: Some(5_000) });
     }
 
     #[test]
     fn a_dated_model_has_the_price_of_the_undated_one() {
         let table = PriceTable::built_in().unwrap();
-        assert_eq!(table.price("gpt-5-mini-2025-08-07", ""), table.price("gpt-5-mini", ""));
-        assert_eq!(table.price("claude-haiku-4-5-20251001", ""), table.price("claude-haiku-4-5", ""));
-        assert_eq!(table.price("", "gpt-5"), table.price("gpt-5", ""));
+        assert_eq!(table.price(["gpt-5-mini-2025-08-07", ""]), table.price(["gpt-5-mini", ""]));
+        assert_eq!(table.price(["claude-haiku-4-5-20251001", ""]), table.price(["claude-haiku-4-5", ""]));
+        assert_eq!(table.price(["", "gpt-5"]), table.price(["gpt-5", ""]));
     }
 
     #[test]
     fn the_model_that_answered_counts_before_the_one_that_was_asked_for() {
         let table = PriceTable::built_in().unwrap();
-        assert_eq!(table.price("gpt-5", "gpt-5-nano"), table.price("gpt-5", ""));
+        assert_eq!(table.price(["gpt-5", "gpt-5-nano"]), table.price(["gpt-5", ""]));
     }
 
     #[test]
     fn an_unknown_model_is_never_free() {
         let table = PriceTable::built_in().unwrap();
-        assert_eq!(table.price("gpt-6", "gpt-6-2027-01-01"), None);
-        assert_eq!(table.price("", ""), None);
+        assert_eq!(table.price(["gpt-6", "gpt-6-2027-01-01"]), None);
+        assert_eq!(table.price(["", ""]), None);
     }
 
     #[test]

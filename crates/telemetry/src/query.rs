@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use microapp_core::{
     counts::{Ask, Watch},
-    strategy::{Gate, GateKind, Preset},
+    strategy::{Gate, GateKind, Judged, Preset, Share},
 };
 
 use crate::{
+    own::{Picked, confined},
     pin::Pin,
     presets::{self, Scheme},
     selector::Selector,
@@ -73,8 +74,19 @@ pub struct Query {
     pub time: f64,
     /// The first moment that it covers, milliseconds since the epoch.
     pub from: i64,
-    /// Raw samples; otherwise slices of the time before.
-    pub raw: bool,
+    /// What it brings.
+    pub brings: Brings,
+}
+
+/// What an answer brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Brings {
+    /// Raw samples.
+    Raw,
+    /// Slices of the time before.
+    Slices,
+    /// The value of a user's own query, for the gate at this place of the plan.
+    Value(usize),
 }
 
 impl Subject {
@@ -105,13 +117,13 @@ impl Subject {
 
     /// The gates of one scheme with their place in the plan.
     pub(crate) fn gates_of(&self, scheme: Scheme) -> impl Iterator<Item = (usize, &Gate)> {
-        self.gates.iter().enumerate().filter(move |(_, gate)| presets::scheme(gate.source) == scheme)
+        self.gates.iter().enumerate().filter(move |(_, gate)| presets::reads(gate, scheme))
     }
 
     /// The schemes in use, in a fixed order.
     pub(crate) fn schemes(&self) -> Vec<Scheme> {
-        let set: BTreeSet<Scheme> = self.gates.iter().map(|gate| presets::scheme(gate.source)).collect();
-        set.into_iter().collect()
+        let all = [Scheme::Pods, Scheme::Gateway, Scheme::Evals];
+        all.into_iter().filter(|scheme| self.gates.iter().any(|gate| presets::reads(gate, *scheme))).collect()
     }
 
     /// The matchers of a scheme, without names. `bare`: series without the labels of evaluations come too (`up`).
@@ -143,8 +155,10 @@ impl Subject {
     fn evaluators(&self) -> Option<Vec<String>> {
         let mut named = Vec::new();
         for (_, gate) in self.gates_of(Scheme::Evals) {
-            if let GateKind::Hallucination { evaluator, .. } = &gate.kind {
-                named.push(evaluator.clone()?);
+            match &gate.kind {
+                GateKind::Judged { what: Judged::Feedback, .. } => {}
+                GateKind::Judged { evaluator, .. } => named.push(evaluator.clone()?),
+                _ => {}
             }
         }
         (!named.is_empty()).then_some(named)
@@ -166,6 +180,7 @@ pub fn queries(subject: &Subject, ask: &Ask, watch: &Watch, now: f64) -> Vec<Que
             Ask::Windows => queries.extend(windows(subject, scheme, watch, now)),
         }
     }
+    queries.extend(values(subject, ask, now));
     queries
 }
 
@@ -174,13 +189,11 @@ fn windows(subject: &Subject, scheme: Scheme, watch: &Watch, now: f64) -> Option
     let mut bounds: Option<BTreeSet<String>> = Some(BTreeSet::new());
     for (_, gate) in subject.gates_of(scheme) {
         if let Some(pin) = watch.pins.get(&gate.name).and_then(|text| Pin::read(text)) {
-            names.extend(pin.names(gate));
-            if let Some(bounds) = &mut bounds {
-                bounds.extend(pin.bounds());
-            }
+            names.extend(pin.names(gate, scheme));
+            bounds = bounds.zip(bounds_of(gate, &pin)).map(|(known, more)| known.into_iter().chain(more).collect());
         } else {
-            names.extend(presets::candidates(gate.source, &gate.kind));
-            if matches!(gate.kind, GateKind::Latency { .. }) {
+            names.extend(presets::candidates(gate, scheme));
+            if matches!(gate.kind, GateKind::Slow { .. }) {
                 bounds = None;
             }
         }
@@ -205,7 +218,30 @@ fn windows(subject: &Subject, scheme: Scheme, watch: &Watch, now: f64) -> Option
         selector = selector.any("le", &bounds);
     }
     let promql = selector.raw(range).ok()?;
-    Some(Query { scheme, promql, time: now, from: now_ms - range, raw: true })
+    Some(Query { scheme, promql, time: now, from: now_ms - range, brings: Brings::Raw })
+}
+
+/// The bounds that a gate needs; `None`: all.
+fn bounds_of(gate: &Gate, pin: &Pin) -> Option<Vec<String>> {
+    let GateKind::Share { what: Share::Ratio { bad, total }, .. } = &gate.kind else { return Some(pin.bounds()) };
+    let own = |text: &str| Picked::parse(text).map_or(Some(Vec::new()), |picked| picked.bounds());
+    Some([own(bad)?, own(total)?].concat())
+}
+
+/// The user's own queries. In preflight, when the canary has had no traffic, about stable.
+fn values(subject: &Subject, ask: &Ask, now: f64) -> Vec<Query> {
+    let revision = match ask {
+        Ask::Baseline => &subject.stable,
+        Ask::Windows => subject.canary.as_ref().unwrap_or(&subject.stable),
+    };
+    let one = |(place, gate): (usize, &Gate)| {
+        let GateKind::Query { promql, .. } = &gate.kind else { return None };
+        let scheme = presets::scheme(gate.source);
+        // One that cannot be confined is not asked, which preflight says.
+        let promql = confined(promql, subject, scheme, revision).ok()?;
+        Some(Query { scheme, promql, time: now, from: millis(now), brings: Brings::Value(place) })
+    };
+    subject.gates.iter().enumerate().filter_map(one).collect()
 }
 
 /// A target that has been silent for 20 intervals more than the others (and two minutes: the interval may have become
@@ -223,7 +259,7 @@ fn oldest(watch: &Watch, scheme: Scheme, interval: i64) -> Option<i64> {
 
 fn baseline(subject: &Subject, scheme: Scheme, now: f64) -> Vec<Query> {
     let mut names: Vec<String> =
-        subject.gates_of(scheme).flat_map(|(_, gate)| presets::candidates(gate.source, &gate.kind)).collect();
+        subject.gates_of(scheme).flat_map(|(_, gate)| presets::candidates(gate, scheme)).collect();
     let mut beat = names.clone();
     if scheme == Scheme::Pods {
         names.push("up".to_owned());
@@ -231,12 +267,17 @@ fn baseline(subject: &Subject, scheme: Scheme, now: f64) -> Vec<Query> {
     } else if scheme == Scheme::Gateway {
         beat = presets::definition(Preset::Envoy).requests.iter().map(|name| (*name).to_owned()).collect();
     }
-    let selector = || subject.selector(scheme, &[&subject.stable], false);
+    // Votes and costs have no `sampling`.
+    let bare = |gate: &Gate| {
+        matches!(gate.kind, GateKind::Judged { what: Judged::Feedback, .. } | GateKind::Budget { .. })
+    };
+    let bare = scheme == Scheme::Evals && subject.gates.iter().any(bare);
+    let selector = || subject.selector(scheme, &[&subject.stable], bare);
     let now_ms = millis(now);
     let hour = named(selector(), names).sliced(BEFORE, SLICE).ok();
     let minutes = named(selector(), beat).raw(RECENT).ok();
-    let hour = hour.map(|promql| Query { scheme, promql, time: now, from: now_ms - BEFORE, raw: false });
-    let minutes = minutes.map(|promql| Query { scheme, promql, time: now, from: now_ms - RECENT, raw: true });
+    let hour = hour.map(|promql| Query { scheme, promql, time: now, from: now_ms - BEFORE, brings: Brings::Slices });
+    let minutes = minutes.map(|promql| Query { scheme, promql, time: now, from: now_ms - RECENT, brings: Brings::Raw });
     hour.into_iter().chain(minutes).collect()
 }
 

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use promql_parser::{
-    label::{MatchOp, Matchers},
+    label::{MatchOp, Matcher, Matchers},
     parser::{self, Expr},
 };
 
@@ -64,6 +64,14 @@ impl Selector {
     fn regex(mut self, label: &'static str, pattern: String) -> Self {
         self.matchers.push((label, Op::Regex, pattern));
         self
+    }
+
+    /// As the parser reads them, to be added to a query of the user's.
+    pub(crate) fn matchers(&self) -> Result<Vec<Matcher>, SelectorError> {
+        match parser::parse(&self.render()) {
+            Ok(Expr::VectorSelector(vector)) if self.is(&vector.matchers) => Ok(vector.matchers.matchers),
+            _ => Err(SelectorError { selector: self.render() }),
+        }
     }
 
     /// As PromQL writes it.

@@ -7,8 +7,7 @@ use microapp_core::counts::{Side, Sides, Unknown, Watch, Window};
 
 use crate::{
     delta::{Increment, Known, Wanted, increments},
-    presets::Scheme,
-    prices::PriceTable,
+    presets::{self, Scheme},
     query::{Subject, forgotten, millis},
     target::{Role, Target, median, pod_of},
 };
@@ -39,14 +38,13 @@ impl<'a> Source<'a> {
         subject: &Subject,
         watch: &Watch,
         from: i64,
-        prices: &PriceTable,
     ) -> Self {
         let watermark = watch.watermarks.get(&target.key).copied();
         let fresh = target
             .pod_ref(subject)
             .map(|pod| millis(pod.started))
             .filter(|started| *started > subject.start() && *started >= from);
-        let increments = increments(&target, Known { watermark, fresh }, wanted, prices);
+        let increments = increments(&target, Known { watermark, fresh }, wanted);
         Self { target, wanted, increments, watermark }
     }
 }
@@ -218,7 +216,8 @@ impl View<'_> {
         let kind = &self.subject.gates[place].kind;
         for source in self.sources.iter().filter(|source| source.target.serves(role)) {
             let Some(cell) = source.wanted.iter().position(|wanted| wanted.index == place) else { continue };
-            present |= source.target.answered.iter().any(|at| *at <= end && *at > end - 3 * grid.length);
+            let own = presets::scheme(self.subject.gates[place].source) == source.target.scheme;
+            present |= own && source.target.answered.iter().any(|at| *at <= end && *at > end - 3 * grid.length);
             for increment in source.unused(self.begin()).filter(|increment| takes(source, increment)) {
                 match &increment.cells[cell][role as usize] {
                     Ok(tally) => sum.add(tally),

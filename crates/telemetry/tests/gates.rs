@@ -6,7 +6,7 @@ mod common;
 use common::*;
 use microapp_core::{
     counts::{Ask, Counts, Side, Unfit, Unknown, Watch},
-    strategy::{GateKind, Preset},
+    strategy::{GateKind, Mean, Preset, Share, Slow},
 };
 use microapp_telemetry::{Pin, Subject, decode::decode};
 
@@ -191,8 +191,8 @@ fn gateway(gates: Vec<microapp_core::strategy::Gate>) -> (Store, Subject) {
 
 #[test]
 fn a_gateway_tells_the_revisions_apart_by_their_clusters_and_is_never_waited_for_twice() {
-    let latency = gate("latency", GateKind::Latency { slow_ppm: 50_000, max_micros: 2_000_000 }, Preset::Envoy);
-    let errors = gate("errors", GateKind::ErrorRate { max_ppm: 10_000 }, Preset::Envoy);
+    let latency = gate("latency", GateKind::Slow { what: Slow::Response, slow_ppm: 50_000, max_micros: 2_000_000 }, Preset::Envoy);
+    let errors = gate("errors", GateKind::Share { what: Share::Errors, max_ppm: 10_000 }, Preset::Envoy);
     let (store, subject) = gateway(vec![errors, latency]);
     let windows = store.windows(&subject, 8.1);
     assert_eq!(windows.len(), 2);
@@ -267,7 +267,7 @@ fn stable_without_series_or_without_requests_has_no_data_and_the_sentence_names_
 
 #[test]
 fn a_gate_that_a_preset_cannot_feed_is_refused_at_once() {
-    let gate = gate("cost", GateKind::TokenCost { max_pico_usd: Some(1), max_increase_ppm: None }, Preset::Envoy);
+    let gate = gate("cost", GateKind::Mean { what: Mean::Cost, max: Some(1), max_increase_ppm: None }, Preset::Envoy);
     let (store, subject) = gateway(vec![gate]);
     assert!(before(&store, &subject).0.unwrap_err().fatal);
 }
@@ -277,8 +277,8 @@ const CAPTURED: &str = include_str!("fixtures/envoy-1.36-contour-1.33.json");
 
 #[test]
 fn a_captured_answer_of_envoy_counts_each_request_once() {
-    let latency = gate("latency", GateKind::Latency { slow_ppm: 50_000, max_micros: 2_000_000 }, Preset::Envoy);
-    let errors = gate("errors", GateKind::ErrorRate { max_ppm: 10_000 }, Preset::Envoy);
+    let latency = gate("latency", GateKind::Slow { what: Slow::Response, slow_ppm: 50_000, max_micros: 2_000_000 }, Preset::Envoy);
+    let errors = gate("errors", GateKind::Share { what: Share::Errors, max_ppm: 10_000 }, Preset::Envoy);
     let mut subject = subject(vec![errors, latency]);
     (subject.namespace, subject.attempt_started) = ("demo-try".to_owned(), 1_795_571_715.0);
     let answer = decode(CAPTURED.replace("_plain_", "_shop-aaaaaaaaaa_").as_bytes()).unwrap();

@@ -94,7 +94,9 @@ async fn no_byte_of_a_foreign_body_reaches_an_error() {
         assert_eq!(error.category(), category, "{error:?}");
         let text = format!("{error} {error:?}");
         assert!(text.contains(shown) && !text.contains("hunter2"), "{text}");
-        assert_eq!(error.unknown(), Unknown::Unreachable);
+        // A limit of Prometheus' own is named: the question may be too large for it, and waiting does not help.
+        let limit = category == "execution";
+        assert_eq!(error.unknown(), if limit { Unknown::TooExpensive } else { Unknown::Unreachable });
     }
 }
 

@@ -27,14 +27,6 @@ const STRINGS: &[(&str, usize)] = &[
     ("spec.strategy.steps[].dwell", 32),
     ("spec.strategy.maxStepDuration", 32),
     ("spec.strategy.tolerance", 9),
-    ("spec.gates[].name", 63),
-    ("spec.gates[].errorRate.max", 10),
-    ("spec.gates[].latency.quantile", 8),
-    ("spec.gates[].latency.max", 32),
-    ("spec.gates[].tokenCost.maxPerRequest", 20),
-    ("spec.gates[].tokenCost.maxIncrease", 10),
-    ("spec.gates[].hallucination.max", 10),
-    ("spec.gates[].hallucination.evaluator", 128),
     ("spec.telemetry.backend", 63),
     ("status.desiredRevision", REVISION),
     ("status.handledRevision", REVISION),
@@ -51,14 +43,6 @@ const STRINGS: &[(&str, usize)] = &[
     ("status.canary.plan.beta", 32),
     ("status.canary.plan.epsilon", 32),
     ("status.canary.plan.priceDigest", 128),
-    ("status.canary.plan.gates[].name", 63),
-    ("status.canary.plan.gates[].errorRate.max", 10),
-    ("status.canary.plan.gates[].latency.quantile", 8),
-    ("status.canary.plan.gates[].latency.max", 32),
-    ("status.canary.plan.gates[].tokenCost.maxPerRequest", 20),
-    ("status.canary.plan.gates[].tokenCost.maxIncrease", 10),
-    ("status.canary.plan.gates[].hallucination.max", 10),
-    ("status.canary.plan.gates[].hallucination.evaluator", 128),
     ("status.canary.plan.gates[].baseline.sum", 48),
     ("status.canary.plan.gates[].baseline.phi", 32),
     ("status.gates[].name", 63),
@@ -80,6 +64,44 @@ const STRINGS: &[(&str, usize)] = &[
     ("status.conditions[].message", 2 * limits::MESSAGE),
 ];
 
+/// Where a gate stands.
+const GATES: &[&str] = &["spec.gates[]", "status.canary.plan.gates[]"];
+
+/// Longest strings of a gate: `(path, characters)`.
+const GATE_STRINGS: &[(&str, usize)] = &[
+    ("name", 63),
+    ("errorRate.max", 10),
+    ("latency.quantile", 8),
+    ("latency.max", 32),
+    ("timeToFirstToken.quantile", 8),
+    ("timeToFirstToken.max", 32),
+    ("timePerOutputToken.quantile", 8),
+    ("timePerOutputToken.max", 32),
+    ("tokensPerRequest.maxIncrease", 10),
+    ("tokenCost.maxPerRequest", 20),
+    ("tokenCost.maxIncrease", 10),
+    ("tokenBudget.max", 20),
+    ("hallucination.max", 10),
+    ("hallucination.evaluator", 128),
+    ("similarity.max", 10),
+    ("similarity.evaluator", 128),
+    ("safety.max", 10),
+    ("safety.evaluator", 128),
+    ("taskCompletion.max", 10),
+    ("taskCompletion.evaluator", 128),
+    ("feedback.max", 10),
+    ("truncation.max", 10),
+    ("throttling.max", 10),
+    ("modelIdentity.accept[]", 253),
+    ("saturation.maxCache", 10),
+    ("ratio.bad", 512),
+    ("ratio.total", 512),
+    ("ratio.max", 10),
+    ("query.promql", 2048),
+    ("query.min", 32),
+    ("query.max", 32),
+];
+
 /// Strings that must say something.
 const NOT_EMPTY: &[&str] = &[
     "spec.model.provider",
@@ -87,6 +109,9 @@ const NOT_EMPTY: &[&str] = &[
     "spec.model.version",
     "spec.prompts.configMapRef.name",
     "spec.traffic.gateway.parentRefs[].name",
+    "spec.gates[].ratio.bad",
+    "spec.gates[].ratio.total",
+    "spec.gates[].query.promql",
 ];
 
 /// Longest lists: `(path, items)`.
@@ -95,6 +120,8 @@ const LISTS: &[(&str, usize)] = &[
     ("spec.traffic.gateway.hostnames", 16),
     ("spec.strategy.steps", limits::STEPS),
     ("spec.gates", limits::GATES),
+    ("spec.gates[].modelIdentity.accept", 16),
+    ("status.canary.plan.gates[].modelIdentity.accept", 24),
     ("status.canary.plan.steps", limits::STEPS),
     ("status.canary.plan.gates", limits::GATES),
     ("status.canary.plan.gates[].baseline.counts", 4),
@@ -109,6 +136,10 @@ const RANGES: &[(&str, i64, i64)] = &[
     ("spec.replicas", 0, 1000),
     ("spec.traffic.port", 1, 65535),
     ("spec.traffic.gateway.parentRefs[].port", 1, 65535),
+    ("spec.gates[].tokensPerRequest.maxPerRequest", 1, 1_000_000_000),
+    ("spec.gates[].saturation.maxQueue", 1, 1_000_000),
+    ("spec.gates[].query.breaches", 1, 30),
+    ("spec.gates[].query.of", 1, 30),
 ];
 
 /// Lists whose items are told apart by a key.
@@ -122,6 +153,11 @@ const KEYED: &[(&str, &str)] = &[
 pub(super) fn apply(schema: &mut Value) {
     for (path, characters) in STRINGS {
         set(schema, path, "maxLength", json!(characters));
+    }
+    for gate in GATES {
+        for (path, characters) in GATE_STRINGS {
+            set(schema, &format!("{gate}.{path}"), "maxLength", json!(characters));
+        }
     }
     for path in NOT_EMPTY {
         set(schema, path, "minLength", json!(1));

@@ -37,6 +37,20 @@ macro_rules! is_percent {
     };
 }
 
+/// A share between 0 and 1.
+macro_rules! is_quantile {
+    () => {
+        "self.matches('^0[.][0-9]{1,6}$') && double(self) > 0.0"
+    };
+}
+
+/// A time above 0, with decimals.
+macro_rules! is_time {
+    () => {
+        "self.matches('^([0-9]{1,5}([.][0-9]{1,6})?(h|m|s|ms)){1,4}$') && duration(self) > duration('0s')"
+    };
+}
+
 /// The number of a step's weight.
 macro_rules! number {
     ($step:literal) => {
@@ -158,16 +172,30 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "spec.gates[]",
-        "[has(self.errorRate), has(self.latency), has(self.tokenCost), has(self.hallucination)].exists_one(k, k)",
-        "a gate has exactly one kind: write one of errorRate, latency, tokenCost and hallucination, and a gate of its \
-         own for each further one",
+        "[has(self.errorRate), has(self.latency), has(self.timeToFirstToken), has(self.timePerOutputToken), \
+         has(self.tokensPerRequest), has(self.tokenCost), has(self.tokenBudget), has(self.hallucination), \
+         has(self.similarity), has(self.safety), has(self.taskCompletion), has(self.feedback), \
+         has(self.truncation), has(self.throttling), has(self.modelIdentity), has(self.shareCheck), \
+         has(self.saturation), has(self.ratio), has(self.query)].exists_one(k, k)",
+        "a gate has exactly one kind: write one of errorRate, latency, timeToFirstToken, timePerOutputToken, \
+         tokensPerRequest, tokenCost, tokenBudget, hallucination, similarity, safety, taskCompletion, feedback, \
+         truncation, throttling, modelIdentity, shareCheck, saturation, ratio and query, and a gate of its own for each \
+         further one",
     ),
     rule(
         "spec.gates[]",
-        "!has(self.telemetry) || (has(self.hallucination) == (self.telemetry == 'evals') && (!has(self.tokenCost) || \
-         self.telemetry == 'otel-genai'))",
-        "this telemetry has no numbers for the gate: verdicts of judges come from evals, tokens from otel-genai, and \
-         evals has nothing else; leave telemetry out",
+        "!has(self.telemetry) || (has(self.hallucination) || has(self.similarity) || has(self.safety) || \
+         has(self.taskCompletion) || has(self.feedback)) == (self.telemetry == 'evals')",
+        "this telemetry has no numbers for the gate: verdicts of judges and votes of users come from evals, and evals has \
+         nothing else; leave telemetry out",
+    ),
+    rule(
+        "spec.gates[]",
+        "!has(self.telemetry) || !(has(self.timeToFirstToken) || has(self.timePerOutputToken) || \
+         has(self.tokensPerRequest) || has(self.tokenCost) || has(self.tokenBudget) || has(self.modelIdentity) || \
+         has(self.throttling)) || self.telemetry in ['otel-genai']",
+        "this telemetry has no numbers for the gate: tokens, models and throttling come from otel-genai; leave telemetry \
+         out",
     ),
     rule(
         "spec.gates[].name",
@@ -181,13 +209,48 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "spec.gates[].latency.quantile",
-        "self.matches('^0[.][0-9]{1,6}$') && double(self) > 0.0",
+        is_quantile!(),
         "the quantile must lie between 0 and 1: write one such as \"0.95\"",
     ),
     rule(
         "spec.gates[].latency.max",
-        "self.matches('^([0-9]{1,5}([.][0-9]{1,6})?(h|m|s|ms)){1,4}$') && duration(self) > duration('0s')",
+        is_time!(),
         "max must be a time above 0: write one such as \"800ms\" or \"2.56s\"",
+    ),
+    rule(
+        "spec.gates[].timeToFirstToken.quantile",
+        is_quantile!(),
+        "the quantile must lie between 0 and 1: write one such as \"0.95\"",
+    ),
+    rule(
+        "spec.gates[].timeToFirstToken.max",
+        is_time!(),
+        "max must be a time above 0: write one such as \"800ms\" or \"2.56s\"",
+    ),
+    rule(
+        "spec.gates[].timePerOutputToken.quantile",
+        is_quantile!(),
+        "the quantile must lie between 0 and 1: write one such as \"0.95\"",
+    ),
+    rule(
+        "spec.gates[].timePerOutputToken.max",
+        is_time!(),
+        "max must be a time above 0: write one such as \"800ms\" or \"2.56s\"",
+    ),
+    rule(
+        "spec.gates[].tokensPerRequest",
+        "has(self.maxPerRequest) || has(self.maxIncrease)",
+        "tokensPerRequest limits nothing: write maxPerRequest (tokens, such as 4000), maxIncrease (such as \"10%\") or both",
+    ),
+    rule(
+        "spec.gates[].tokensPerRequest.maxIncrease",
+        is_percent!("4", "<= 1000.0"),
+        "maxIncrease must be a percentage above 0% and at most 1000%: write one such as \"10%\"",
+    ),
+    rule(
+        "spec.gates[].tokenBudget.max",
+        "self.matches('^[0-9]{1,6}([.][0-9]{1,12})?$') && double(self) > 0.0",
+        "max must be an amount of USD above 0: write one such as \"25\"",
     ),
     rule(
         "spec.gates[].tokenCost",
@@ -208,6 +271,77 @@ pub(super) const RULES: &[Rule] = &[
         "spec.gates[].hallucination.max",
         is_percent!("2", "< 100.0"),
         "max must be a percentage above 0% and below 100%: write one such as \"4%\"",
+    ),
+    rule(
+        "spec.gates[].similarity.max",
+        is_percent!("2", "< 100.0"),
+        "max must be a percentage above 0% and below 100%: write one such as \"5%\"",
+    ),
+    rule(
+        "spec.gates[].safety.max",
+        is_percent!("2", "< 100.0"),
+        "max must be a percentage above 0% and below 100%: write one such as \"0.5%\"",
+    ),
+    rule(
+        "spec.gates[].taskCompletion.max",
+        is_percent!("2", "< 100.0"),
+        "max must be a percentage above 0% and below 100%: write one such as \"10%\"",
+    ),
+    rule(
+        "spec.gates[].feedback.max",
+        is_percent!("2", "< 100.0"),
+        "max must be a percentage above 0% and below 100%: write one such as \"20%\"",
+    ),
+    rule(
+        "spec.gates[].truncation.max",
+        is_percent!("2", "< 100.0"),
+        "max must be a percentage above 0% and below 100%: write one such as \"5%\"",
+    ),
+    rule(
+        "spec.gates[].throttling.max",
+        is_percent!("2", "< 100.0"),
+        "max must be a percentage above 0% and below 100%: write one such as \"5%\"",
+    ),
+    rule(
+        "spec.gates[].ratio.max",
+        is_percent!("2", "< 100.0"),
+        "max must be a percentage above 0% and below 100%: write one such as \"1%\"",
+    ),
+    rule(
+        "spec.gates[].saturation",
+        "has(self.maxCache) || has(self.maxQueue)",
+        "saturation limits nothing: write maxCache (such as \"90%\"), maxQueue (requests, such as 10) or both",
+    ),
+    rule(
+        "spec.gates[].saturation.maxCache",
+        is_percent!("3", "<= 100.0"),
+        "maxCache must be a percentage above 0% and at most 100%: write one such as \"90%\"",
+    ),
+    rule(
+        "spec.gates[].query",
+        "has(self.min) || has(self.max)",
+        "the query limits nothing: write min, max or both, decimals such as \"0.5\"",
+    ),
+    rule(
+        "spec.gates[].query",
+        "(has(self.breaches) ? self.breaches : 3) <= (has(self.of) ? self.of : 5)",
+        "breaches is larger than of: write how many of the last answers may lie outside, such as breaches 3 of 5",
+    ),
+    rule(
+        "spec.gates[].query.min",
+        "self.matches('^-?[0-9]{1,12}([.][0-9]{1,9})?$')",
+        "min must be a decimal: write one such as \"0.99\"",
+    ),
+    rule(
+        "spec.gates[].query.max",
+        "self.matches('^-?[0-9]{1,12}([.][0-9]{1,9})?$')",
+        "max must be a decimal: write one such as \"0.5\"",
+    ),
+    rule(
+        "spec.gates",
+        "self.filter(g, has(g.hallucination) || has(g.similarity) || has(g.safety) || has(g.taskCompletion)).size() < 2 || \
+         self.all(g, !has(g.hallucination) || has(g.hallucination.evaluator))",
+        "several gates read verdicts: write hallucination.evaluator, or it would count those of the other gates' judges too",
     ),
 ];
 

@@ -9,18 +9,65 @@ pub struct Gate {
     pub name: String,
     /// Failed responses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error_rate: Option<ErrorRate>,
+    pub error_rate: Option<Share>,
     /// Slow responses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub latency: Option<Latency>,
+    pub latency: Option<Slow>,
+    /// Streamed answers that are slow to begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_to_first_token: Option<Slow>,
+    /// Streamed answers that are slow to go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_per_output_token: Option<Slow>,
+    /// Tokens, per request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens_per_request: Option<TokensPerRequest>,
     /// Money for tokens, per request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_cost: Option<TokenCost>,
+    /// Money for the whole attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_budget: Option<TokenBudget>,
     /// Answers that a judge calls made up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hallucination: Option<Hallucination>,
-    /// Where this gate's numbers come from, instead of `spec.telemetry`. Verdicts of judges always come from `evals`,
-    /// tokens from `otel-genai`.
+    pub hallucination: Option<Judged>,
+    /// Answers that a judge calls too far from the expected one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub similarity: Option<Judged>,
+    /// Answers that a judge calls unsafe.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub safety: Option<Judged>,
+    /// Tasks that a judge calls not done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_completion: Option<Judged>,
+    /// Answers that users voted down, of those that they voted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feedback: Option<Share>,
+    /// Answers that were cut off at the limit of their length. Advises, unless `advisory: false`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truncation: Option<Share>,
+    /// Requests that the provider refused since there were too many. Advises, unless `advisory: false`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub throttling: Option<Share>,
+    /// Which model answers: another one than `spec.model` makes the comparison void, and nothing is raised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model_identity: Option<ModelIdentity>,
+    /// Does the canary get the share of the requests that its weight gives it? Otherwise nothing is raised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share_check: Option<ShareCheck>,
+    /// How full the model server is: nothing is raised while it is over its limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub saturation: Option<Saturation>,
+    /// Counters of your own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<Ratio>,
+    /// PromQL of your own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<Query>,
+    /// It is watched and reported, and neither raises nor rolls back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advisory: Option<bool>,
+    /// Where this gate's numbers come from, instead of `spec.telemetry`. Verdicts of judges always come from `evals`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub telemetry: Option<TelemetryPreset>,
 }
@@ -29,13 +76,43 @@ pub struct Gate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GateKind<'a> {
     /// Failed responses.
-    ErrorRate(&'a ErrorRate),
+    ErrorRate(&'a Share),
     /// Slow responses.
-    Latency(&'a Latency),
-    /// Money for tokens.
+    Latency(&'a Slow),
+    /// Streamed answers that are slow to begin.
+    TimeToFirstToken(&'a Slow),
+    /// Streamed answers that are slow to go on.
+    TimePerOutputToken(&'a Slow),
+    /// Tokens, per request.
+    TokensPerRequest(&'a TokensPerRequest),
+    /// Money for tokens, per request.
     TokenCost(&'a TokenCost),
-    /// Verdicts of a judge.
-    Hallucination(&'a Hallucination),
+    /// Money for the whole attempt.
+    TokenBudget(&'a TokenBudget),
+    /// Answers that a judge calls made up.
+    Hallucination(&'a Judged),
+    /// Answers that a judge calls too far from the expected one.
+    Similarity(&'a Judged),
+    /// Answers that a judge calls unsafe.
+    Safety(&'a Judged),
+    /// Tasks that a judge calls not done.
+    TaskCompletion(&'a Judged),
+    /// Answers that users voted down, of those that they voted on.
+    Feedback(&'a Share),
+    /// Answers that were cut off at the limit of their length. Advises, unless `advisory: false`.
+    Truncation(&'a Share),
+    /// Requests that the provider refused since there were too many. Advises, unless `advisory: false`.
+    Throttling(&'a Share),
+    /// Which model answers: another one than `spec.model` makes the comparison void, and nothing is raised.
+    ModelIdentity(&'a ModelIdentity),
+    /// Does the canary get the share of the requests that its weight gives it? Otherwise nothing is raised.
+    ShareCheck(&'a ShareCheck),
+    /// How full the model server is: nothing is raised while it is over its limits.
+    Saturation(&'a Saturation),
+    /// Counters of your own.
+    Ratio(&'a Ratio),
+    /// PromQL of your own.
+    Query(&'a Query),
 }
 
 impl Gate {
@@ -44,24 +121,42 @@ impl Gate {
         let mut kinds = [
             self.error_rate.as_ref().map(GateKind::ErrorRate),
             self.latency.as_ref().map(GateKind::Latency),
+            self.time_to_first_token.as_ref().map(GateKind::TimeToFirstToken),
+            self.time_per_output_token.as_ref().map(GateKind::TimePerOutputToken),
+            self.tokens_per_request.as_ref().map(GateKind::TokensPerRequest),
             self.token_cost.as_ref().map(GateKind::TokenCost),
+            self.token_budget.as_ref().map(GateKind::TokenBudget),
             self.hallucination.as_ref().map(GateKind::Hallucination),
+            self.similarity.as_ref().map(GateKind::Similarity),
+            self.safety.as_ref().map(GateKind::Safety),
+            self.task_completion.as_ref().map(GateKind::TaskCompletion),
+            self.feedback.as_ref().map(GateKind::Feedback),
+            self.truncation.as_ref().map(GateKind::Truncation),
+            self.throttling.as_ref().map(GateKind::Throttling),
+            self.model_identity.as_ref().map(GateKind::ModelIdentity),
+            self.share_check.as_ref().map(GateKind::ShareCheck),
+            self.saturation.as_ref().map(GateKind::Saturation),
+            self.ratio.as_ref().map(GateKind::Ratio),
+            self.query.as_ref().map(GateKind::Query),
         ]
         .into_iter()
         .flatten();
         kinds.next().filter(|_| kinds.next().is_none())
     }
 
-    /// Where its numbers come from, given the rollout's telemetry: verdicts of judges always from `evals`, tokens from
-    /// the only preset that counts them, everything else as the gate or else the rollout says.
+    /// Where its numbers come from, given the rollout's telemetry: verdicts of judges and votes of users always from
+    /// `evals`; everything else as the gate says, or else the rollout, where that source has it, or else `otel-genai`.
     pub fn source(&self, rollout: &Telemetry) -> TelemetryPreset {
-        if self.hallucination.is_some() {
-            TelemetryPreset::Evals
-        } else if self.token_cost.is_some() {
-            TelemetryPreset::OtelGenai
-        } else {
-            self.telemetry.unwrap_or(rollout.preset)
+        let Some(kind) = self.kind() else { return rollout.preset };
+        if kind.is_judged() {
+            return TelemetryPreset::Evals;
         }
+        self.telemetry.unwrap_or(if rollout.preset.has(kind) { rollout.preset } else { TelemetryPreset::OtelGenai })
+    }
+
+    /// Does it only advise?
+    pub fn advises(&self) -> bool {
+        self.advisory.unwrap_or(self.truncation.is_some() || self.throttling.is_some())
     }
 
     /// The four gates of a rollout that lists none: errors at most 1 %, 95 % of responses within 2.56 s (a bound of the
@@ -69,34 +164,57 @@ impl Gate {
     pub fn defaults() -> Vec<Self> {
         let named = |name: &str| Self { name: name.to_owned(), ..Self::default() };
         vec![
-            Self { error_rate: Some(ErrorRate { max: "1%".to_owned() }), ..named("errors") },
-            Self {
-                latency: Some(Latency { quantile: "0.95".to_owned(), max: "2.56s".to_owned() }),
-                ..named("latency")
-            },
+            Self { error_rate: Some(Share { max: "1%".to_owned() }), ..named("errors") },
+            Self { latency: Some(Slow { quantile: "0.95".to_owned(), max: "2.56s".to_owned() }), ..named("latency") },
             Self {
                 token_cost: Some(TokenCost { max_per_request: None, max_increase: Some("10%".to_owned()) }),
                 ..named("cost")
             },
-            Self { hallucination: Some(Hallucination { max: "4%".to_owned(), evaluator: None }), ..named("grounded") },
+            Self { hallucination: Some(Judged { max: "4%".to_owned(), evaluator: None }), ..named("grounded") },
         ]
     }
 }
 
-/// At most this share of the requests fails.
+impl GateKind<'_> {
+    /// Does it come from the evaluation contract?
+    pub const fn is_judged(self) -> bool {
+        matches!(
+            self,
+            Self::Hallucination(_)
+                | Self::Similarity(_)
+                | Self::Safety(_)
+                | Self::TaskCompletion(_)
+                | Self::Feedback(_)
+        )
+    }
+}
+
+/// At most this share of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct ErrorRate {
+pub struct Share {
     /// A percentage such as `"1%"`.
     pub max: String,
 }
 
-/// At most `1 - quantile` of the requests take longer than `max`.
+/// At most `1 - quantile` of them take longer than `max`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Latency {
+pub struct Slow {
     /// The share that must be fast enough, between 0 and 1, such as `"0.95"`.
     pub quantile: String,
     /// The bound, such as `2.56s` or `800ms`; best one of the histogram's own bucket bounds.
     pub max: String,
+}
+
+/// The tokens of a request are no more than this; at least one of the two.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TokensPerRequest {
+    /// Mean of the tokens, in and out, per request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_per_request: Option<i64>,
+    /// Increase of the mean over the stable revision's, such as `"10%"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_increase: Option<String>,
 }
 
 /// The tokens of a request, at the pinned prices, cost no more than this; at least one of the two.
@@ -111,14 +229,79 @@ pub struct TokenCost {
     pub max_increase: Option<String>,
 }
 
-/// At most this share of the judged answers is made up.
+/// What the canary and its judges may spend in one attempt. From 80 % on it warns, before 100 % all traffic goes back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Hallucination {
+pub struct TokenBudget {
+    /// USD, such as `"25"`.
+    pub max: String,
+}
+
+/// At most this share of the judged answers fails.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Judged {
     /// A percentage such as `"4%"`.
     pub max: String,
-    /// The `evaluator` label of the verdicts to read, where several judges write some.
+    /// The `evaluator` label of the verdicts to read. Without it: every evaluator's for `hallucination`, otherwise
+    /// `similarity`, `safety` and `task_completion`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluator: Option<String>,
+}
+
+/// The model that answers must be `spec.model`: by its version, its name, or both.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelIdentity {
+    /// Further names under which it may answer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accept: Vec<String>,
+}
+
+/// Between a fifth and five times the canary's weight.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ShareCheck {}
+
+/// Limits of a model server's own gauges; at least one of the two.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Saturation {
+    /// How full the key-value cache may be, such as `"90%"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_cache: Option<String>,
+    /// How many requests may wait in one server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_queue: Option<i64>,
+}
+
+/// Counters of your own: of `total` at most this share is `bad`. Both are series selectors such as
+/// `http_requests_total{code=~"5.."}`; namespace and revision are added.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Ratio {
+    /// What is bad.
+    pub bad: String,
+    /// Of what.
+    pub total: String,
+    /// A percentage such as `"1%"`.
+    pub max: String,
+}
+
+/// PromQL of your own that gives one number, which must lie between `min` and `max`; at least one of the two. It fails
+/// when `breaches` of the last `of` answers did not. `$revision`, `$stable`, `$namespace` and `$name` stand for
+/// the canary, the stable revision and the rollout; the namespace is added to each selector.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Query {
+    /// The query.
+    pub promql: String,
+    /// Least, a decimal such as `"0.99"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<String>,
+    /// Most, a decimal such as `"0.5"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<String>,
+    /// How many answers outside make it fail; 3 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub breaches: Option<i32>,
+    /// Of how many; 5 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of: Option<i32>,
 }
 
 /// Where numbers come from.
@@ -148,6 +331,30 @@ pub enum TelemetryPreset {
 }
 
 impl TelemetryPreset {
+    /// Has this source numbers for gates of the kind?
+    pub const fn has(self, kind: GateKind<'_>) -> bool {
+        match kind {
+            GateKind::ErrorRate(_)
+            | GateKind::Latency(_)
+            | GateKind::ShareCheck(_)
+            | GateKind::Ratio(_)
+            | GateKind::Query(_) => !matches!(self, Self::Evals),
+            GateKind::TimeToFirstToken(_)
+            | GateKind::TimePerOutputToken(_)
+            | GateKind::TokensPerRequest(_)
+            | GateKind::TokenCost(_)
+            | GateKind::TokenBudget(_)
+            | GateKind::Throttling(_)
+            | GateKind::ModelIdentity(_) => matches!(self, Self::OtelGenai),
+            GateKind::Truncation(_) | GateKind::Saturation(_) => false,
+            GateKind::Hallucination(_)
+            | GateKind::Similarity(_)
+            | GateKind::Safety(_)
+            | GateKind::TaskCompletion(_)
+            | GateKind::Feedback(_) => matches!(self, Self::Evals),
+        }
+    }
+
     /// The name as the API spells it.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -13,7 +13,10 @@ mod strategy;
 mod template;
 mod traffic;
 
-pub use gates::{ErrorRate, Gate, GateKind, Hallucination, Latency, Telemetry, TelemetryPreset, TokenCost};
+pub use gates::{
+    Gate, GateKind, Judged, ModelIdentity, Query, Ratio, Saturation, Share, ShareCheck, Slow, Telemetry,
+    TelemetryPreset, TokenBudget, TokenCost, TokensPerRequest,
+};
 pub use model::{ConfigMapRef, Model, Prompts};
 pub use plan::{PinnedBaseline, PinnedGate, PinnedPlan, PinnedStep};
 pub use rollout::{ImagePolicy, MicroAppRollout, MicroAppRolloutSpec};

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ErrorRate, Gate, Hallucination, Latency, LowTraffic, OnInconclusive, TelemetryPreset, TokenCost};
+use super::{Gate, LowTraffic, OnInconclusive};
 
 /// All that an attempt was begun with. Editing the spec in mid-rollout changes none of it.
 ///
@@ -57,23 +57,9 @@ pub struct PinnedStep {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PinnedGate {
-    /// Its name.
-    pub name: String,
-    /// Failed responses.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error_rate: Option<ErrorRate>,
-    /// Slow responses.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub latency: Option<Latency>,
-    /// Money for tokens.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub token_cost: Option<TokenCost>,
-    /// Verdicts of a judge.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hallucination: Option<Hallucination>,
-    /// Where its numbers come from.
-    #[serde(default)]
-    pub telemetry: TelemetryPreset,
+    /// The gate with its source.
+    #[serde(flatten)]
+    pub gate: Gate,
     /// It came from the preset, not from the spec: without data for the stable revision it is not watched.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub defaulted: bool,
@@ -96,18 +82,4 @@ pub struct PinnedBaseline {
     /// Overdispersion φ ≥ 1, as a decimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phi: Option<String>,
-}
-
-impl PinnedGate {
-    /// The gate as the spec would list it.
-    pub fn as_gate(&self) -> Gate {
-        Gate {
-            name: self.name.clone(),
-            error_rate: self.error_rate.clone(),
-            latency: self.latency.clone(),
-            token_cost: self.token_cost.clone(),
-            hallucination: self.hallucination.clone(),
-            telemetry: Some(self.telemetry),
-        }
-    }
 }

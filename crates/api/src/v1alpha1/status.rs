@@ -120,7 +120,7 @@ pub struct GateStatus {
     pub name: String,
     /// What it says.
     pub verdict: Verdict,
-    /// What the canary did in this attempt: `bad/total`, `sum/n`, or `bad/good/void/started`.
+    /// What the canary did in this attempt: `bad/total`, `sum/n`, `bad/good/void/started`, or a value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<String>,
     /// What the stable revision did meanwhile, in the same form.

@@ -3,6 +3,7 @@
 mod decimal;
 mod duration;
 mod money;
+mod number;
 mod percent;
 mod quantile;
 mod tolerance;
@@ -10,6 +11,7 @@ mod weight;
 
 pub use duration::{duration, format_duration, format_latency_bound, latency_bound};
 pub use money::PicoUsd;
+pub use number::Nano;
 pub use percent::Percent;
 pub use quantile::Quantile;
 pub use tolerance::Tolerance;
@@ -35,6 +37,9 @@ pub enum ValueError {
     /// Not money.
     #[error("{0:?} is not an amount of USD: write one such as \"0.004\", with at most twelve decimals")]
     Money(String),
+    /// Not a decimal.
+    #[error("{0:?} is not a number: write a decimal such as \"0.5\" or \"-2\", with at most nine decimals")]
+    Number(String),
     /// Not a quantile.
     #[error("{0:?} is not a quantile: write one between 0 and 1, such as \"0.95\"")]
     Quantile(String),

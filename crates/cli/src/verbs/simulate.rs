@@ -12,7 +12,7 @@ use microapp_core::{
     explain,
     replay::{Malformed, Replay},
     simulate::{self, Group, Quantiles, Run, Setup, Summary},
-    strategy::{Gate, GateKind, Strategy},
+    strategy::{Gate, GateKind, Mean, Share, Strategy},
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -117,10 +117,16 @@ fn find<'a>(plan: &'a Strategy, name: &str) -> Result<(usize, &'a Gate), Failure
 /// The unit of a gate's values on the command line, and how many of the simulation's it is.
 const fn unit(gate: &Gate) -> (&'static str, f64) {
     match gate.kind {
-        GateKind::ErrorRate { .. } => ("share of requests that fail", 1.0),
-        GateKind::Latency { .. } => ("share of requests that are slow", 1.0),
-        GateKind::Hallucination { .. } => ("share of answers that fail their evaluation", 1.0),
-        GateKind::TokenCost { .. } => ("USD per request, mean", 1e12),
+        GateKind::Share { what: Share::Errors, .. } => ("share of requests that fail", 1.0),
+        GateKind::Share { .. } => ("share of requests that are bad", 1.0),
+        GateKind::Slow { .. } => ("share of requests that are slow", 1.0),
+        GateKind::Judged { .. } => ("share of answers that fail their evaluation", 1.0),
+        GateKind::Mean { what: Mean::Cost, .. } | GateKind::Budget { .. } => ("USD per request, mean", 1e12),
+        GateKind::Mean { what: Mean::Tokens, .. } => ("tokens per request, mean", 1.0),
+        GateKind::Model { .. } => ("share of requests that another model answers", 1.0),
+        GateKind::Traffic => ("nothing: the canary gets its share", 1.0),
+        GateKind::Saturation { .. } => ("fullest gauge, as a share of its limit", 1.0),
+        GateKind::Query { .. } => ("answer of the query", 1.0),
     }
 }
 

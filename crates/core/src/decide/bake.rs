@@ -15,7 +15,7 @@ pub(super) fn step(scene: &Scene, plan: &Strategy) -> Plan {
     if let Some(lost) = ramp::lost(scene, plan, plan.last()) {
         return lost;
     }
-    if let Some(gate) = scene.evidence.gates.iter().find(|gate| gate.over) {
+    if let Some(gate) = scene.evidence.gates.iter().find(|gate| gate.over && !gate.advisory) {
         let to = plan.last().checked_sub(1);
         let message = explain::over(gate);
         return ramp::step_back(scene, to, "Inconclusive", message);
@@ -33,7 +33,7 @@ pub(super) fn step(scene: &Scene, plan: &Strategy) -> Plan {
         return wait;
     }
     if !passed {
-        let unknown = |gate: &&crate::evidence::GateView| gate.verdict == Verdict::Unknown;
+        let unknown = |gate: &&crate::evidence::GateView| gate.verdict == Verdict::Unknown && !gate.advisory;
         let names: Vec<_> = scene.evidence.gates.iter().filter(unknown).map(|gate| gate.name.as_str()).collect();
         let message = format!("the bake is over but for fresh data of {}", names.join(", "));
         return ramp::inconclusive(scene, plan, State::Bake, &message).because("NoData");

@@ -28,7 +28,7 @@ pub(super) fn step(scene: &Scene, plan: &Strategy, index: usize) -> Plan {
         return commanded;
     }
     let dwell = SignedDuration::from_millis(plan.steps[index].dwell_millis);
-    let hot_fix = scene.evidence.gates.iter().any(|gate| gate.hot_fix && gate.verdict == Verdict::Pass);
+    let hot_fix = blockers(&scene.evidence.gates).any(|gate| gate.hot_fix && gate.verdict == Verdict::Pass);
     let passed = scene.evidence.attempt == scene.register.attempt && all_pass(&scene.evidence.gates);
     let stepped = scene.evidence.stepped_back;
     if stepped == Some(SteppedBack::Undecided) {
@@ -51,23 +51,32 @@ pub(super) fn step(scene: &Scene, plan: &Strategy, index: usize) -> Plan {
     raise(scene, plan, index + 1, "every gate passed")
 }
 
+/// The gates that may keep a step.
+fn blockers(gates: &[GateView]) -> impl Iterator<Item = &GateView> {
+    gates.iter().filter(|gate| gate.verdict != Verdict::NotWatched && !gate.advisory)
+}
+
 /// Do all gates that are watched pass? A plan without any watched gate passes nothing.
 pub(super) fn all_pass(gates: &[GateView]) -> bool {
-    let mut watched = gates.iter().filter(|gate| gate.verdict != Verdict::NotWatched).peekable();
+    let mut watched = blockers(gates).peekable();
     watched.peek().is_some() && watched.all(|gate| gate.verdict == Verdict::Pass)
 }
 
 /// The word for what keeps the step: an incident before missing data before plain patience.
 fn blocking(scene: &Scene) -> &'static str {
-    let any = |test: fn(Unknown) -> bool| scene.evidence.gates.iter().filter_map(|gate| gate.unknown).any(test);
+    let unknown = || blockers(&scene.evidence.gates).filter_map(|gate| gate.unknown);
+    let any = |test: fn(Unknown) -> bool| unknown().any(test);
     if scene.evidence.silence.is_some() {
         return "PrometheusUnavailable";
     }
-    if any(|unknown| unknown == Unknown::Guarded) {
+    if any(|unknown| matches!(unknown, Unknown::Guarded | Unknown::Saturated)) {
         return "EnvironmentIncident";
     }
-    let patience = |unknown| matches!(unknown, Unknown::Undecided | Unknown::Guarded);
-    match scene.evidence.gates.iter().filter_map(|gate| gate.unknown).find(|unknown| !patience(*unknown)) {
+    if any(|unknown| matches!(unknown, Unknown::Void | Unknown::ShareMismatch)) {
+        return "ComparisonVoid";
+    }
+    let patience = |unknown| matches!(unknown, Unknown::Undecided | Unknown::Guarded | Unknown::Saturated);
+    match unknown().find(|unknown| !patience(*unknown)) {
         Some(_) => "NoData",
         None => "Progressing",
     }

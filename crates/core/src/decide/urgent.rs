@@ -53,14 +53,15 @@ fn breach(scene: &Scene) -> Option<Plan> {
     if scene.evidence.attempt != scene.register.attempt {
         return None;
     }
-    let gate = scene.evidence.gates.iter().find(|gate| gate.verdict == Verdict::Fail)?;
+    let gate = scene.evidence.gates.iter().find(|gate| gate.verdict == Verdict::Fail && !gate.advisory)?;
     let weight = scene.route.weight().unwrap_or_default();
     let message = explain::breach(gate, weight);
     Some(lower(scene, Cause::GateFailed, message, |aborted| {
         aborted.gate = Some(gate.name.clone());
         aborted.canary = counts(gate, 0);
         aborted.stable = counts(gate, 1);
-        aborted.log_e = Some(format!("{:.1}", gate.ln_fail));
+        // Caps and values have no evidence but what was measured.
+        aborted.log_e = (gate.ln_fail_at > 0.0).then(|| format!("{:.1}", gate.ln_fail));
     }))
 }
 
@@ -114,5 +115,7 @@ fn counts(gate: &GateView, side: usize) -> Option<[i64; 2]> {
         Side::Count { above, total, .. } => [signed(above), signed(total)],
         Side::Mean { n, sum } => [i64::try_from(sum).unwrap_or(i64::MAX), signed(n)],
         Side::Late { bad, void, started, .. } => [signed(bad), signed(started.saturating_sub(void))],
+        // Billionths, of one.
+        Side::Value { nano } => [i64::try_from(nano).unwrap_or(i64::MAX), 1_000_000_000],
     })
 }

@@ -9,6 +9,7 @@ use super::{
     Evidence,
     gate::{GateEvidence, Late, Process, Seen},
     marks,
+    plain::Plain,
 };
 use crate::{
     counts::{Side, Watch},
@@ -153,6 +154,12 @@ fn save_gate(gate: &GateEvidence, out: &mut Vec<u8>) {
             out.push(3);
             gate.save(out);
         }
+        Process::Plain(Plain { outside, attempt, step, last }) => {
+            out.push(4);
+            put_i64(out, outside.cast_signed());
+            out.extend_from_slice(&[*attempt, *step]);
+            out.extend_from_slice(&last.to_le_bytes());
+        }
     }
 }
 
@@ -184,6 +191,12 @@ fn load_gate(name: &str, bytes: &mut &[u8]) -> Option<GateEvidence> {
             Process::Rate { gate, bake, rate_before, late }
         }
         3 => Process::Mean(Box::new(MeanGate::load(bytes)?)),
+        4 => Process::Plain(Plain {
+            outside: take_i64(bytes)?.cast_unsigned(),
+            attempt: take_u8(bytes)?,
+            step: take_u8(bytes)?,
+            last: take_i128(bytes)?,
+        }),
         _ => return None,
     };
     let [a, b, c, d] = sides;
@@ -197,11 +210,12 @@ fn save_side(side: Option<Side>, out: &mut Vec<u8>) {
         Some(Side::Count { above, below, total }) => (1, [above, below, total].map(i128::from).to_vec()),
         Some(Side::Mean { n, sum }) => (2, vec![i128::from(n), sum]),
         Some(Side::Late { bad, good, void, started }) => (3, [bad, good, void, started].map(i128::from).to_vec()),
+        Some(Side::Value { nano }) => (4, vec![nano]),
     };
     out.push(kind);
     for value in values {
-        // Every value of a side is a count below 2^63 apart from the sum, which gets its 16 bytes.
-        if kind == 2 {
+        // Every value of a side is a count below 2^63 apart from sums and values, which get their 16 bytes.
+        if kind == 2 || kind == 4 {
             out.extend_from_slice(&value.to_le_bytes());
         } else {
             put_i64(out, value as i64);
@@ -211,19 +225,18 @@ fn save_side(side: Option<Side>, out: &mut Vec<u8>) {
 
 fn load_side(bytes: &mut &[u8], side: &mut Option<Side>) -> Option<()> {
     let kind = take_u8(bytes)?;
-    let mut count = || take_i64(bytes).map(i64::cast_unsigned);
+    let count = |bytes: &mut &[u8]| take_i64(bytes).map(i64::cast_unsigned);
     *side = match kind {
         0 => None,
-        1 => Some(Side::Count { above: count()?, below: count()?, total: count()? }),
-        2 => {
-            let mut wide = || {
-                let (first, rest) = bytes.split_first_chunk::<16>()?;
-                *bytes = rest;
-                Some(i128::from_le_bytes(*first))
-            };
-            Some(Side::Mean { n: u64::try_from(wide()?).ok()?, sum: wide()? })
-        }
-        3 => Some(Side::Late { bad: count()?, good: count()?, void: count()?, started: count()? }),
+        1 => Some(Side::Count { above: count(bytes)?, below: count(bytes)?, total: count(bytes)? }),
+        2 => Some(Side::Mean { n: u64::try_from(take_i128(bytes)?).ok()?, sum: take_i128(bytes)? }),
+        4 => Some(Side::Value { nano: take_i128(bytes)? }),
+        3 => Some(Side::Late {
+            bad: count(bytes)?,
+            good: count(bytes)?,
+            void: count(bytes)?,
+            started: count(bytes)?,
+        }),
         _ => return None,
     };
     Some(())
@@ -243,6 +256,12 @@ fn take_i64(bytes: &mut &[u8]) -> Option<i64> {
     let (first, rest) = bytes.split_first_chunk::<8>()?;
     *bytes = rest;
     Some(i64::from_le_bytes(*first))
+}
+
+fn take_i128(bytes: &mut &[u8]) -> Option<i128> {
+    let (first, rest) = bytes.split_first_chunk::<16>()?;
+    *bytes = rest;
+    Some(i128::from_le_bytes(*first))
 }
 
 /// NaN is no state that evidence can be in.

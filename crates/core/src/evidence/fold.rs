@@ -9,7 +9,7 @@ use super::{
 use crate::{
     counts::{BeforeResult, Counts, Side, Unknown, Window},
     outlook::{self, Settled},
-    strategy::{Gate, GateKind, Strategy},
+    strategy::{Gate, GateKind, Share, Slow, Strategy},
 };
 
 /// The evidence after what became known. The position says which weight is in force; a change of it starts the
@@ -74,7 +74,8 @@ impl Evidence {
 
     /// Is the bake's evidence of any gate over its threshold?
     fn is_over(&self) -> bool {
-        self.gates.iter().any(|gate| matches!(&gate.process, Process::Rate { bake: Some(bake), .. } if bake.over()))
+        let over = |state: &GateEvidence| matches!(&state.process, Process::Rate { bake: Some(bake), .. } if bake.over());
+        self.strategy.gates.iter().zip(&self.gates).any(|(gate, state)| !gate.advisory && over(state))
     }
 
     /// What stable did before. Once taken it stays for the attempt.
@@ -126,17 +127,17 @@ impl Evidence {
     fn window(&mut self, window: &Window, paused: bool) {
         let baking = self.step == Some(self.strategy.last());
         let frame = Frame { end: window.end, length: window.length, gap: window.gap || !window.inside_step, baking };
-        for gate in &mut self.gates {
+        for (plan, gate) in self.strategy.gates.iter().zip(&mut self.gates) {
             let sides = match window.gates.get(&gate.name) {
                 Some(Ok(sides)) => Ok(sides),
                 Some(Err(unknown)) => Err(*unknown),
                 None => Err(Unknown::NoData),
             };
-            gate.window(&frame, sides);
+            gate.window(&plan.kind, &frame, sides);
         }
         if paused {
             self.paused += window.length;
-        } else if self.gates.iter().any(GateEvidence::guarded) {
+        } else if self.strategy.gates.iter().zip(&self.gates).any(|(gate, state)| !gate.advisory && state.guarded(&gate.kind)) {
             self.guarded += window.length;
         }
         self.windows += 1;
@@ -153,11 +154,15 @@ impl Evidence {
             return false;
         }
         let weight = self.strategy.steps.get(step).map_or(0.0, |step| step.weight.as_fraction());
-        self.gates.iter().any(|gate| {
+        self.strategy.gates.iter().zip(&self.gates).any(|(plan, gate)| {
+            let (GateKind::Share { what: Share::Errors, .. } | GateKind::Slow { what: Slow::Response, .. }) = plan.kind
+            else {
+                return false;
+            };
             let Process::Rate { rate_before, late: None, .. } = &gate.process else { return false };
             let requests = |side: Option<Side>| match side {
                 Some(Side::Count { total, .. }) => Some(total as f64),
-                Some(Side::Mean { .. } | Side::Late { .. }) | None => None,
+                Some(Side::Mean { .. } | Side::Late { .. } | Side::Value { .. }) | None => None,
             };
             let Some(came) = requests(gate.seen.step[0]) else { return false };
             let expected = if weight < 1.0 {
@@ -173,8 +178,8 @@ impl Evidence {
     /// cold, and an answer that is just not slow yet is no answer that is missing.
     fn patience(&self) -> f64 {
         let slowest = self.strategy.gates.iter().map(|gate| match gate.kind {
-            GateKind::Latency { max_micros, .. } => 2.0 * max_micros as f64 / 1e6,
-            GateKind::ErrorRate { .. } | GateKind::TokenCost { .. } | GateKind::Hallucination { .. } => 0.0,
+            GateKind::Slow { what: Slow::Response, max_micros, .. } => 2.0 * max_micros as f64 / 1e6,
+            _ => 0.0,
         });
         slowest.fold((3.0 * self.interval).max(10.0), f64::max)
     }
@@ -182,9 +187,11 @@ impl Evidence {
 
 impl GateEvidence {
     /// Is stable itself worse than its guard?
-    pub fn guarded(&self) -> bool {
+    pub fn guarded(&self, kind: &GateKind) -> bool {
         match &self.process {
             Process::Pending | Process::NotWatched(_) => false,
+            // A saturated server is an incident of the environment like any other: the time does not count.
+            Process::Plain(plain) => matches!(kind, GateKind::Saturation { .. }) && plain.outside_of(1) > 0,
             Process::Rate { gate, .. } => gate.guarded(),
             Process::Mean(gate) => gate.guarded(),
         }

@@ -2,6 +2,7 @@
 
 use microapp_stats::{BakeGate, Form, MeanConfig, MeanGate, MeanWindow, RateGate, RateWindow, Tally};
 
+use super::plain::Plain;
 use crate::{
     counts::{Before, Side, Sides, Unfit, Unknown},
     outlook::{alpha_g, fraction, rate_config, tally},
@@ -37,6 +38,8 @@ pub enum Process {
     },
     /// Sums over requests.
     Mean(Box<MeanGate>),
+    /// Nothing with statistics: a cap, a set, a guard or a value.
+    Plain(Plain),
 }
 
 /// Levels of late verdicts. A void may arrive after its start was used, so used requests only grow.
@@ -88,6 +91,7 @@ impl GateEvidence {
         self.seen.step = [None, None];
         match &mut self.process {
             Process::Pending | Process::NotWatched(_) => {}
+            Process::Plain(plain) => plain.new_step(),
             Process::Mean(gate) => gate.new_step(),
             Process::Rate { gate, bake: state, .. } => {
                 gate.new_step();
@@ -102,13 +106,13 @@ impl GateEvidence {
     }
 
     /// One window, or why there is none.
-    pub fn window(&mut self, frame: &Frame, sides: Result<&Sides, Unknown>) {
+    pub fn window(&mut self, kind: &GateKind, frame: &Frame, sides: Result<&Sides, Unknown>) {
         let both = sides.and_then(|sides| match (sides.canary, sides.stable) {
             (Some(canary), _) if canary.is_inconsistent() => Err(Unknown::Inconsistent),
             (_, Some(stable)) if stable.is_inconsistent() => Err(Unknown::Inconsistent),
             (Some(canary), Some(stable)) => Ok((canary, stable, sides.near)),
             // In the bake stable has no traffic; a side that is gone is no more than that.
-            (Some(canary), None) if frame.baking => Ok((canary, zero_of(canary), [None, None])),
+            (Some(canary), None) if frame.baking || !kind.compares() => Ok((canary, zero_of(canary), [None, None])),
             _ => Err(Unknown::NoData),
         });
         let (canary, stable, near) = match both {
@@ -124,7 +128,7 @@ impl GateEvidence {
         self.unknown = None;
         self.fresh = Some(frame.end);
         self.seen.add(canary, stable, frame.gap);
-        if self.step(frame, canary, stable, near).is_none() {
+        if self.step(kind, frame, canary, stable, near).is_none() {
             self.unknown = Some(Unknown::Ambiguous);
             return;
         }
@@ -132,10 +136,18 @@ impl GateEvidence {
     }
 
     /// Feeds the process; `None` when the sides are not of its kind.
-    fn step(&mut self, frame: &Frame, canary: Side, stable: Side, near: [Option<Side>; 2]) -> Option<()> {
+    fn step(
+        &mut self,
+        kind: &GateKind,
+        frame: &Frame,
+        canary: Side,
+        stable: Side,
+        near: [Option<Side>; 2],
+    ) -> Option<()> {
         let seen = self.seen;
         match &mut self.process {
             Process::Pending | Process::NotWatched(_) => {}
+            Process::Plain(plain) => plain.window(kind, canary)?,
             Process::Mean(gate) => {
                 let (Side::Mean { n: nc, sum: sc }, Side::Mean { n: ns, sum: ss }) = (canary, stable) else {
                     return None;
@@ -233,6 +245,7 @@ const fn zero_of(side: Side) -> Side {
         Side::Count { .. } => Side::count(0, 0),
         Side::Mean { .. } => Side::Mean { n: 0, sum: 0 },
         Side::Late { .. } => Side::Late { bad: 0, good: 0, void: 0, started: 0 },
+        Side::Value { .. } => Side::Value { nano: 0 },
     }
 }
 
@@ -246,12 +259,15 @@ fn sum(a: Side, b: Side) -> Side {
         (Side::Late { bad, good, void, started }, Side::Late { bad: b, good: g, void: v, started: s }) => {
             Side::Late { bad: bad + b, good: good + g, void: void + v, started: started + s }
         }
-        (Side::Count { .. } | Side::Mean { .. } | Side::Late { .. }, newer) => newer,
+        (Side::Count { .. } | Side::Mean { .. } | Side::Late { .. } | Side::Value { .. }, newer) => newer,
     }
 }
 
 /// The process of a gate, from the plan's numbers and what stable did before.
 fn process(strategy: &Strategy, gate: &Gate, before: &Before) -> Result<Process, Unfit> {
+    if !gate.kind.is_statistical() {
+        return Ok(Process::Plain(Plain::default()));
+    }
     let wrong = || Unfit {
         reason: Unknown::Ambiguous,
         message: format!("gate {} was given counts of another kind", gate.name),
@@ -282,11 +298,11 @@ fn process(strategy: &Strategy, gate: &Gate, before: &Before) -> Result<Process,
 
 /// The process of a gate of costs; `None` where it is not one, or was not given sums.
 fn mean(strategy: &Strategy, gate: &Gate, before: &Before) -> Option<Process> {
-    let GateKind::TokenCost { max_pico_usd, max_increase_ppm } = &gate.kind else { return None };
+    let GateKind::Mean { what: _, max, max_increase_ppm } = &gate.kind else { return None };
     let Side::Mean { .. } = before.side else { return None };
     Some(Process::Mean(Box::new(MeanGate::new(MeanConfig {
         max_increase: max_increase_ppm.map(fraction),
-        max_per_request: max_pico_usd.map(|limit| limit as f64),
+        max_per_request: max.map(|limit| limit as f64),
         alpha_g: alpha_g(strategy),
         beta: fraction(strategy.beta_ppm),
         steps: strategy.last().saturating_sub(strategy.first).max(1),

@@ -5,9 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::{
     Evidence,
     gate::{GateEvidence, Process},
+    plain::Word,
 };
 use crate::{
     counts::{Side, Unknown},
+    explain::Unit,
     outlook::Settled,
     strategy::Gate,
 };
@@ -153,7 +155,13 @@ pub struct GateView {
     /// Over the step: canary, stable.
     #[serde(default, skip_serializing_if = "is_empty_pair")]
     pub step: [Option<Side>; 2],
-    /// What preflight said of a gate that is not watched.
+    /// What its sums count.
+    #[serde(default, skip_serializing_if = "Unit::is_usd")]
+    pub unit: Unit,
+    /// It is reported, and neither raises nor rolls back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub advisory: bool,
+    /// What the gate's kind adds: why it is not watched, how much of a budget is spent, what a query must be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
@@ -224,7 +232,8 @@ impl<'a> Context<'a> {
 
     fn stepped_back(&self) -> Option<SteppedBack> {
         let mut state = None;
-        for gate in &self.evidence.gates {
+        let blocking = self.evidence.strategy.gates.iter().zip(&self.evidence.gates);
+        for (_, gate) in blocking.filter(|(gate, _)| !gate.advisory) {
             if let Process::Rate { bake: Some(bake), .. } = &gate.process
                 && bake.stepped_back().is_some()
                 && !self.baking
@@ -251,6 +260,8 @@ impl<'a> Context<'a> {
             ln_pass_at: 0.0,
             seen: state.seen.attempt,
             step: state.seen.step,
+            unit: Unit::of(&gate.kind),
+            advisory: gate.advisory,
             note: None,
         };
         let (fires, passes, guarded) = match &state.process {
@@ -259,6 +270,21 @@ impl<'a> Context<'a> {
                 view.verdict = Verdict::NotWatched;
                 view.note = Some(why.clone());
                 return view;
+            }
+            Process::Plain(plain) => {
+                let weight = self.evidence.step.and_then(|step| Some(self.evidence.strategy.steps.get(step)?.weight));
+                view.note = plain.note(&gate.kind, &state.seen);
+                match plain.word(&gate.kind, &state.seen, weight) {
+                    Word::Fail => (true, false, false),
+                    Word::Pass => (false, true, false),
+                    Word::Unknown(why) => {
+                        (view.verdict, view.unknown) = self.verdict(state, false, false, false);
+                        if view.unknown == Some(Unknown::Undecided) {
+                            view.unknown = Some(why);
+                        }
+                        return view;
+                    }
+                }
             }
             Process::Mean(mean) => {
                 view.ln_fail = mean.ln_e_fail();

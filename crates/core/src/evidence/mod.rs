@@ -8,6 +8,7 @@ mod fold;
 mod gate;
 mod judge;
 mod marks;
+mod plain;
 
 use std::sync::Arc;
 

@@ -20,7 +20,7 @@ pub(crate) fn pin(plan: &mut api::PinnedPlan, settled: &Settled) {
     }
     plan.interval_millis = Some((interval * 1000.0).round() as i64);
     for gate in &mut plan.gates {
-        gate.baseline = before.get(&gate.name).map(baseline);
+        gate.baseline = before.get(&gate.gate.name).map(baseline);
     }
 }
 
@@ -31,7 +31,7 @@ impl Outlook {
             epsilon_ppm: Strategy::from_pinned(plan)?.epsilon_ppm?,
             first: usize::try_from(plan.first_step).ok()?,
             interval: plan.interval_millis? as f64 / 1000.0,
-            before: plan.gates.iter().filter_map(|gate| Some((gate.name.clone(), before(gate)?))).collect(),
+            before: plan.gates.iter().filter_map(|gate| Some((gate.gate.name.clone(), before(gate)?))).collect(),
         };
         Some(Self::of(&Strategy::from_pinned(plan)?, &settled))
     }
@@ -44,11 +44,13 @@ fn baseline(before: &Before) -> api::PinnedBaseline {
         Side::Count { above, below, total } => vec![above, below, total],
         Side::Mean { n, .. } => vec![n],
         Side::Late { bad, good, void, started } => vec![bad, good, void, started],
+        Side::Value { .. } => vec![],
     };
     api::PinnedBaseline {
         counts: counts.into_iter().map(|count| i64::try_from(count).unwrap_or(i64::MAX)).collect(),
         sum: match side {
             Side::Mean { sum, .. } => Some(sum.to_string()),
+            Side::Value { nano } => Some(nano.to_string()),
             Side::Count { .. } | Side::Late { .. } => None,
         },
         millis: (seconds * 1000.0).round() as i64,
@@ -62,6 +64,7 @@ fn before(gate: &api::PinnedGate) -> Option<Before> {
     let side = match (counts.as_slice(), sum) {
         ([bad, total], None) => Side::count(*bad, *total),
         ([above, below, total], None) => Side::Count { above: *above, below: *below, total: *total },
+        ([], Some(nano)) => Side::Value { nano: nano.parse().ok()? },
         ([n], Some(sum)) => Side::Mean { n: *n, sum: sum.parse().ok()? },
         ([bad, good, void, started], None) => Side::Late { bad: *bad, good: *good, void: *void, started: *started },
         _ => return None,

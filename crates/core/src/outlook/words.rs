@@ -4,7 +4,10 @@ use jiff::SignedDuration;
 use microapp_api::values::Percent;
 
 use super::{Fails, GateOutlook, Outlook, StepOutlook};
-use crate::explain::{self, percent, span};
+use crate::{
+    counts::Side,
+    explain::{self, percent, span},
+};
 
 /// Why a gate cannot fail that has data.
 const CANNOT: &str = "cannot fail: stable is so bad that no canary would be clearly worse";
@@ -115,10 +118,11 @@ impl GateOutlook {
     /// What stable did, what makes it fail, and what each step needs.
     fn line(&self, outlook: &Outlook) -> String {
         let before = match (self.rps, self.before.side) {
+            (None, Side::Value { .. }) => format!("stable before: {}", explain::side(Some(self.before.side), self.unit)),
             (None, _) => "stable's traffic is not known".to_owned(),
             (Some(rps), side) => format!(
                 "stable before: {} in {}, {} a second",
-                explain::side(Some(side)),
+                explain::side(Some(side), self.unit),
                 about(self.before.seconds),
                 rate(rps)
             ),
@@ -128,6 +132,8 @@ impl GateOutlook {
         let fails = match self.fails {
             Fails::Share(share) => format!("it can fail, at more than {} bad", percent(share)),
             Fails::Mean => "it can fail, from the twentieth window of a step on".to_owned(),
+            Fails::Limit => "it can fail, at its limit".to_owned(),
+            Fails::Holds => "it cannot fail; it holds the ramp".to_owned(),
             Fails::Never => format!("it {CANNOT}"),
         };
         let steps: Vec<_> = outlook

@@ -168,6 +168,7 @@ fn counts(side: Side) -> Value {
         Side::Count { above, below, total } => json!([above, below, total]),
         Side::Mean { n, sum } => json!({"n": n, "sum": i64::try_from(sum).unwrap_or(i64::MAX)}),
         Side::Late { bad, good, void, started } => json!([bad, good, void, started]),
+        Side::Value { nano } => number(nano as f64 / 1e9),
     }
 }
 

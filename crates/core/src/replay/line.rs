@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use microapp_api::values::Nano;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
@@ -134,22 +135,26 @@ fn side(gate: &Gate, value: &Value) -> Result<Side, Malformed> {
     let wrong = |form: &str| Malformed(format!("gate {}: {value} is not {form}, non-negative integers", gate.name));
     let numbers = |value: &Value| value.as_array()?.iter().map(Value::as_u64).collect::<Option<Vec<_>>>();
     match &gate.kind {
-        GateKind::ErrorRate { .. } => match numbers(value).as_deref() {
+        GateKind::Share { .. } | GateKind::Model { .. } | GateKind::Traffic => match numbers(value).as_deref() {
             Some([bad, total]) => Ok(Side::count(*bad, *total)),
             _ => Err(wrong("[bad, total]")),
         },
-        GateKind::Latency { .. } => match numbers(value).as_deref() {
+        GateKind::Slow { .. } => match numbers(value).as_deref() {
             Some([bad, total]) => Ok(Side::count(*bad, *total)),
             Some([above, below, total]) => Ok(Side::Count { above: *above, below: *below, total: *total }),
             _ => Err(wrong("[bad, total] or [bad_above, bad_below, total]")),
         },
-        GateKind::Hallucination { .. } => match numbers(value).as_deref() {
+        GateKind::Judged { .. } => match numbers(value).as_deref() {
             Some([bad, good, void, started]) => {
                 Ok(Side::Late { bad: *bad, good: *good, void: *void, started: *started })
             }
             _ => Err(wrong("[bad, good, void, started]")),
         },
-        GateKind::TokenCost { .. } => {
+        GateKind::Saturation { .. } | GateKind::Query { .. } => match value.as_f64().and_then(Nano::from_f64) {
+            Some(Nano(nano)) => Ok(Side::Value { nano }),
+            None => Err(Malformed(format!("gate {}: {value} is not a number", gate.name))),
+        },
+        GateKind::Mean { .. } | GateKind::Budget { .. } => {
             let object = value.as_object().filter(|object| object.len() == 2);
             let number = |key: &str| object?.get(key)?.as_u64();
             match (number("n"), number("sum")) {
@@ -240,9 +245,10 @@ impl Start {
 /// No counts, in the form of the gate's kind.
 pub(super) fn nothing(gate: &Gate) -> Side {
     match gate.kind {
-        GateKind::ErrorRate { .. } | GateKind::Latency { .. } => Side::count(0, 0),
-        GateKind::Hallucination { .. } => Side::Late { bad: 0, good: 0, void: 0, started: 0 },
-        GateKind::TokenCost { .. } => Side::Mean { n: 0, sum: 0 },
+        GateKind::Share { .. } | GateKind::Slow { .. } | GateKind::Model { .. } | GateKind::Traffic => Side::count(0, 0),
+        GateKind::Judged { .. } => Side::Late { bad: 0, good: 0, void: 0, started: 0 },
+        GateKind::Mean { .. } | GateKind::Budget { .. } => Side::Mean { n: 0, sum: 0 },
+        GateKind::Saturation { .. } | GateKind::Query { .. } => Side::Value { nano: 0 },
     }
 }
 
@@ -251,5 +257,6 @@ const fn is_empty(side: Side) -> bool {
         Side::Count { total, .. } => total == 0,
         Side::Mean { n, .. } => n == 0,
         Side::Late { void, started, .. } => started <= void,
+        Side::Value { .. } => false,
     }
 }

@@ -15,11 +15,13 @@ use std::collections::{BTreeMap, VecDeque};
 pub use share::interval;
 pub use summary::{Group, Quantiles, Summary};
 
+use microapp_api::values::Nano;
+
 use self::traffic::Rng;
 use crate::{
     counts::{Side, Sides},
     replay::{Action, Malformed, Replay, Start, Tick},
-    strategy::{Gate, GateKind, Strategy},
+    strategy::{Gate, GateKind, Mean, Strategy},
 };
 
 /// How long stable is watched before the attempt, in seconds.
@@ -28,6 +30,8 @@ const BASELINE: f64 = 3600.0;
 const COST_SHAPE: f64 = 1.0 / (std::f64::consts::E - 1.0);
 /// What a request costs where nobody says it and no gate limits it: 0.001 USD, in pico-USD.
 const COST: f64 = 1e9;
+/// Tokens of a request, where no limit says what is usual.
+const TOKENS: f64 = 1_000.0;
 
 /// The traffic of a simulation. Shares are in [0, 1], costs mean pico-USD per request, in the order of the plan's gates.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,7 +73,10 @@ impl Setup {
         positive("the scrape interval", self.scrape)?;
         positive("the limit of time", self.limit)?;
         for (gate, value) in plan.gates.iter().zip(&self.stable).chain(plan.gates.iter().zip(&self.canary)) {
-            let share = !matches!(gate.kind, GateKind::TokenCost { .. });
+            let share = matches!(
+                gate.kind,
+                GateKind::Share { .. } | GateKind::Slow { .. } | GateKind::Judged { .. } | GateKind::Model { .. }
+            );
             if !value.is_finite() || *value < 0.0 || (share && *value > 1.0) {
                 return Err(Malformed(format!("gate {}: {value} is no share of requests", gate.name)));
             }
@@ -84,9 +91,15 @@ impl Setup {
 /// Half of what the gate allows.
 fn healthy(kind: &GateKind) -> f64 {
     match kind {
-        GateKind::ErrorRate { max_ppm } | GateKind::Hallucination { max_ppm, .. } => *max_ppm as f64 / 2e6,
-        GateKind::Latency { slow_ppm, .. } => *slow_ppm as f64 / 2e6,
-        GateKind::TokenCost { max_pico_usd, .. } => max_pico_usd.map_or(COST, |limit| limit as f64 / 2.0),
+        GateKind::Share { max_ppm, .. } | GateKind::Judged { max_ppm, .. } => *max_ppm as f64 / 2e6,
+        GateKind::Slow { slow_ppm, .. } => *slow_ppm as f64 / 2e6,
+        GateKind::Mean { what: Mean::Cost, max, .. } => max.map_or(COST, |limit| limit as f64 / 2.0),
+        GateKind::Mean { what: Mean::Tokens, max, .. } => max.map_or(TOKENS, |limit| limit as f64 / 2.0),
+        GateKind::Query { min, max, .. } => {
+            let limits = || min.iter().chain(max).map(|limit| *limit as f64 / 1e9);
+            limits().sum::<f64>() / limits().count().max(1) as f64
+        }
+        GateKind::Budget { .. } | GateKind::Model { .. } | GateKind::Traffic | GateKind::Saturation { .. } => 0.0,
     }
 }
 
@@ -215,15 +228,23 @@ impl<'a> Arm<'a> {
     /// The counts of `n` requests for each gate, and how many of the responses were bad.
     fn window(&mut self, rng: &mut Rng, plan: &Strategy, setup: &Setup, n: u64, end: f64) -> Vec<(Side, u64)> {
         let one = |((gate, value), open): ((&Gate, &f64), &mut VecDeque<Verdicts>)| match gate.kind {
-            GateKind::ErrorRate { .. } | GateKind::Latency { .. } => {
+            GateKind::Traffic => (Side::count(0, n), 0),
+            GateKind::Query { .. } | GateKind::Saturation { .. } => {
+                (Side::Value { nano: Nano::from_f64(*value).unwrap_or_default().0 }, 0)
+            }
+            GateKind::Budget { .. } => {
+                let sum = (n as f64 * value).round();
+                (Side::Mean { n, sum: sum as i128 }, 0)
+            }
+            GateKind::Share { .. } | GateKind::Slow { .. } | GateKind::Model { .. } => {
                 let bad = rng.binomial(n, *value);
                 (Side::count(bad, n), bad)
             }
-            GateKind::TokenCost { .. } => {
+            GateKind::Mean { .. } => {
                 let sum = rng.gamma(n as f64 * COST_SHAPE) / COST_SHAPE * value;
                 (Side::Mean { n, sum: sum.round() as i128 }, 0)
             }
-            GateKind::Hallucination { .. } => {
+            GateKind::Judged { .. } => {
                 let started = rng.binomial(n, setup.judged);
                 let bad = rng.binomial(started, *value);
                 let unseen = rng.binomial(n - started, *value);

@@ -221,14 +221,16 @@ fn gates(world: &World, evidence: &Judgement, refresh: Refresh) -> Row {
         };
         return (kind, status, old.reason.parse().unwrap_or(Reason::NotComparing), old.message.clone());
     }
-    let count = |verdict| evidence.gates.iter().filter(|gate| gate.verdict == verdict).count();
+    let blocking = || evidence.gates.iter().filter(|gate| !gate.advisory);
+    let count = |verdict| blocking().filter(|gate| gate.verdict == verdict).count();
+    let message = crate::explain::standing(&evidence.gates);
     if count(Verdict::Fail) > 0 {
-        return (kind, "False", Reason::GateFailed, crate::explain::waiting(&evidence.gates));
+        return (kind, "False", Reason::GateFailed, message);
     }
     if count(Verdict::Pass) > 0 && count(Verdict::Unknown) == 0 {
-        return (kind, "True", Reason::GatesPass, "every gate passes".to_owned());
+        return (kind, "True", Reason::GatesPass, message);
     }
-    (kind, "Unknown", Reason::Inconclusive, crate::explain::waiting(&evidence.gates))
+    (kind, "Unknown", Reason::Inconclusive, message)
 }
 
 fn rolled_back(world: &World) -> Row {

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use microapp_api::{
     names,
     v1alpha1::{Canary, GateStatus, MicroAppRolloutStatus, PinnedPlan, Stable},
-    values::Weight,
+    values::{Nano, Weight},
 };
 
 use super::{conditions, history};
@@ -176,7 +176,11 @@ fn gate(view: &GateView) -> GateStatus {
         verdict: view.verdict,
         canary: counts(view.seen[0]),
         stable: counts(view.seen[1]),
-        message: Some(explain::gate(view)),
+        message: Some(if view.advisory {
+            format!("only advises: {}", explain::gate(view))
+        } else {
+            explain::gate(view)
+        }),
     }
 }
 
@@ -186,5 +190,6 @@ fn short(side: Side) -> String {
         Side::Count { above, total, .. } => format!("{above}/{total}"),
         Side::Mean { n, sum } => format!("{sum}/{n}"),
         Side::Late { bad, good, void, started } => format!("{bad}/{good}/{void}/{started}"),
+        Side::Value { nano } => Nano(nano).to_string(),
     }
 }

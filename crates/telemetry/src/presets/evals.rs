@@ -4,6 +4,10 @@ use super::{Definition, NOTHING, Scheme};
 
 /// Evaluations begun.
 pub(crate) const STARTED: &str = "llm_eval_started_total";
+/// Votes of users.
+pub(crate) const FEEDBACK: &str = "llm_feedback_total";
+/// What judging costs, in USD.
+pub(crate) const JUDGES_COST: &str = "llm_eval_cost_usd_total";
 /// Verdicts.
 pub(crate) const RESULTS: &str = "llm_eval_results_total";
 

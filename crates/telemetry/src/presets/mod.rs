@@ -4,9 +4,9 @@ mod envoy;
 mod evals;
 mod otel_genai;
 
-use microapp_core::strategy::{GateKind, Preset};
+use microapp_core::strategy::{Gate, GateKind, Judged, Preset, Share, Slow};
 
-use crate::decode::Series;
+use crate::{decode::Series, own::Picked};
 
 /// How the targets of a preset are told apart, and which query brings them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,17 +91,35 @@ pub(crate) enum Which {
     None,
     /// Of the counter of requests itself the series for which this is true.
     Among(fn(&Series) -> bool),
-    /// Of this other counter the series for which this is true.
+    /// Of this other counter, which has no good ones, the series for which this is true.
     Beside(&'static str, fn(&Series) -> bool),
+    /// Of this counter, which has good ones too and is the total, the series for which this is true.
+    Of(&'static str, fn(&Series) -> bool),
 }
 
-impl Which {
-    /// The name of the other counter, where there is one.
-    pub(crate) const fn beside(self) -> Option<&'static str> {
-        match self {
-            Self::Beside(name, _) => Some(name),
-            Self::None | Self::Among(_) => None,
+impl Definition {
+    /// Which requests are bad for a gate of shares; the user's own selectors are not the preset's.
+    pub(crate) const fn which(&self, what: &Share) -> Which {
+        match what {
+            Share::Errors => self.bad,
+            Share::Truncated => self.truncated,
+            Share::Throttled => self.throttled,
+            Share::Ratio { .. } => Which::None,
         }
+    }
+
+    /// Histograms of a time.
+    pub(crate) const fn times(&self, what: Slow) -> &'static [&'static str] {
+        match what {
+            Slow::Response => self.durations,
+            Slow::FirstToken => self.first_token,
+            Slow::PerToken => self.per_token,
+        }
+    }
+
+    /// The names of all token counters.
+    pub(crate) fn token_names(&self) -> impl Iterator<Item = &'static str> {
+        self.tokens.iter().flat_map(|generation| generation.names).map(|(name, _)| *name)
     }
 }
 
@@ -135,26 +153,68 @@ pub const fn scheme(preset: Preset) -> Scheme {
     definition(preset).scheme
 }
 
-pub(crate) use evals::{RESULTS, STARTED, Verdict, verdict};
+pub(crate) use evals::{FEEDBACK, JUDGES_COST, RESULTS, STARTED, Verdict, verdict};
 
-/// Every name that a gate of this kind may turn out to need, for preflight.
-pub(crate) fn candidates(preset: Preset, kind: &GateKind) -> Vec<String> {
-    let definition = definition(preset);
+/// Does the gate read this scheme? Judges cost money too.
+pub(crate) fn reads(gate: &Gate, scheme: Scheme) -> bool {
+    definition(gate.source).scheme == scheme || (scheme == Scheme::Evals && matches!(gate.kind, GateKind::Budget { .. }))
+}
+
+/// Every name that a gate may turn out to need of a scheme, for preflight.
+pub(crate) fn candidates(gate: &Gate, scheme: Scheme) -> Vec<String> {
+    let definition = definition(gate.source);
+    if definition.scheme != scheme {
+        return vec![JUDGES_COST.to_owned()];
+    }
     let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    match kind {
-        GateKind::ErrorRate { .. } => {
-            let mut names = own(definition.requests);
-            names.extend(definition.bad.beside().map(str::to_owned));
-            names
+    match &gate.kind {
+        GateKind::Share { what: Share::Ratio { bad, total }, .. } => {
+            [bad, total].into_iter().filter_map(|text| Some(Picked::parse(text).ok()?.name)).collect()
         }
-        GateKind::Latency { .. } => {
-            definition.durations.iter().flat_map(|base| [format!("{base}_count"), format!("{base}_bucket")]).collect()
+        GateKind::Share { what, .. } => match definition.which(what) {
+            Which::None => Vec::new(),
+            Which::Among(_) => own(definition.requests),
+            Which::Beside(bad, _) => [own(definition.requests), own(&[bad])].concat(),
+            Which::Of(total, _) => own(&[total]),
+        },
+        GateKind::Slow { what, .. } => {
+            definition.times(*what).iter().flat_map(|base| histogram(base, Form::Unknown)).collect()
         }
-        GateKind::TokenCost { .. } => {
-            let mut names = own(definition.requests);
-            names.extend(definition.tokens.iter().flat_map(|g| g.names).map(|(name, _)| (*name).to_owned()));
-            names
+        GateKind::Mean { .. } => own(definition.requests).into_iter().chain(own_names(definition)).collect(),
+        GateKind::Budget { .. } => {
+            own(definition.requests).into_iter().chain(own_names(definition)).chain(own(definition.spend)).collect()
         }
-        GateKind::Hallucination { .. } => own(&[STARTED, RESULTS]),
+        GateKind::Judged { what: Judged::Feedback, .. } => own(&[FEEDBACK]),
+        GateKind::Judged { .. } => own(&[STARTED, RESULTS]),
+        // A query of the user's brings its own numbers; the requests tell that the targets live.
+        GateKind::Model { .. } | GateKind::Traffic | GateKind::Query { .. } => own(definition.requests),
+        GateKind::Saturation { .. } => [own(definition.cache), own(definition.queue)].concat(),
+    }
+}
+
+fn own_names(definition: &Definition) -> impl Iterator<Item = String> {
+    definition.token_names().map(str::to_owned)
+}
+
+/// Names of the model that a series is about, the surest first.
+pub(crate) fn models<'a>(definition: &Definition, series: &'a Series) -> Vec<&'a str> {
+    definition.model.iter().map(|label| series.label(label)).collect()
+}
+
+/// How a histogram is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Classic,
+    Native,
+    Unknown,
+}
+
+/// The names of a histogram's series.
+pub(crate) fn histogram(base: &str, form: Form) -> Vec<String> {
+    let classic = [format!("{base}_count"), format!("{base}_bucket")];
+    match form {
+        Form::Classic => classic.to_vec(),
+        Form::Native => vec![base.to_owned()],
+        Form::Unknown => classic.into_iter().chain([base.to_owned()]).collect(),
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use microapp_core::{
     counts::{Ask, Counts, Side, Unknown, Watch, Window},
-    strategy::{Gate, GateKind, Preset},
+    strategy::{Gate, GateKind, Judged, Mean, Preset, Share, Slow},
 };
 use microapp_telemetry::{Answer, PodRef, PriceTable, Query, Sample, Series, Subject, digest, queries};
 use promql_parser::{
@@ -95,7 +95,7 @@ impl Store {
                 Some(step) => slices(&there, now, range, i64::try_from(step.as_millis()).unwrap()),
             };
             if !samples.is_empty() {
-                series.push(Series { labels: labels.clone(), samples, native: false });
+                series.push(Series { labels: labels.clone(), samples, ..Series::default() });
             }
         }
         Answer { series, warnings: self.warnings.clone(), ..Answer::default() }
@@ -139,24 +139,24 @@ fn takes(matchers: &Matchers, labels: &BTreeMap<String, String>) -> bool {
 }
 
 pub fn gate(name: &str, kind: GateKind, source: Preset) -> Gate {
-    Gate { name: name.to_owned(), kind, source, defaulted: false }
+    Gate { name: name.to_owned(), kind, source, defaulted: false, advisory: false }
 }
 
 pub fn errors() -> Gate {
-    gate("errors", GateKind::ErrorRate { max_ppm: 10_000 }, Preset::OtelGenai)
+    gate("errors", GateKind::Share { what: Share::Errors, max_ppm: 10_000 }, Preset::OtelGenai)
 }
 
 pub fn latency(max_micros: i64) -> Gate {
-    gate("latency", GateKind::Latency { slow_ppm: 50_000, max_micros }, Preset::OtelGenai)
+    gate("latency", GateKind::Slow { what: Slow::Response, slow_ppm: 50_000, max_micros }, Preset::OtelGenai)
 }
 
 pub fn cost() -> Gate {
-    let kind = GateKind::TokenCost { max_pico_usd: None, max_increase_ppm: Some(100_000) };
+    let kind = GateKind::Mean { what: Mean::Cost, max: None, max_increase_ppm: Some(100_000) };
     gate("cost", kind, Preset::OtelGenai)
 }
 
 pub fn grounded() -> Gate {
-    gate("grounded", GateKind::Hallucination { max_ppm: 40_000, evaluator: None }, Preset::Evals)
+    gate("grounded", GateKind::Judged { what: Judged::Hallucination, max_ppm: 40_000, evaluator: None }, Preset::Evals)
 }
 
 /// Both revisions, 5 s windows, 25 %, one old pod each.

@@ -1,0 +1,230 @@
+//! Gates without statistics: a cap on spending, the set of models, guards, and values of the user's own queries. They are
+//! outside the promise about false rollbacks: what they say is what was measured.
+
+use microapp_api::values::Weight;
+
+use super::gate::Seen;
+use crate::{
+    counts::{Side, Unknown},
+    explain,
+    strategy::GateKind,
+};
+
+/// One, in billionths.
+const ONE: i128 = 1_000_000_000;
+/// From so many expected requests on the canary's share is believed.
+const ENOUGH: f64 = 20.0;
+
+/// What such a gate remembers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Plain {
+    /// Whether each of the last 64 windows with data was outside the limits, the newest in the lowest bit.
+    pub outside: u64,
+    /// How many of them there were in the attempt, at most 64.
+    pub attempt: u8,
+    /// And in the step.
+    pub step: u8,
+    /// What the last window cost, in pico-USD.
+    pub last: i128,
+}
+
+/// What it says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    Fail,
+    Pass,
+    Unknown(Unknown),
+}
+
+impl Plain {
+    /// Passing needs data of this step; failing goes on.
+    pub(super) fn new_step(&mut self) {
+        self.step = 0;
+    }
+
+    /// One window of the canary; `None` where it is not of the gate's kind.
+    pub(super) fn window(&mut self, kind: &GateKind, canary: Side) -> Option<()> {
+        let outside = match (kind, canary) {
+            (GateKind::Budget { .. }, Side::Mean { sum, .. }) => {
+                self.last = sum;
+                false
+            }
+            (GateKind::Model { .. }, Side::Count { above, .. }) => above > 0,
+            (GateKind::Traffic, Side::Count { .. }) => false,
+            (GateKind::Saturation { .. }, Side::Value { nano }) => nano > ONE,
+            (GateKind::Query { min, max, .. }, Side::Value { nano }) => {
+                min.is_some_and(|min| nano < min) || max.is_some_and(|max| nano > max)
+            }
+            _ => return None,
+        };
+        self.outside = self.outside << 1 | u64::from(outside);
+        self.attempt = self.attempt.saturating_add(1).min(64);
+        self.step = self.step.saturating_add(1).min(64);
+        Some(())
+    }
+
+    /// Of the last `of` windows those outside.
+    pub(super) const fn outside_of(&self, of: u32) -> u32 {
+        let mask = if of >= 64 { u64::MAX } else { (1 << of) - 1 };
+        (self.outside & mask).count_ones()
+    }
+
+    /// The verdict at a weight. `seen`: the counts of attempt and step.
+    pub(super) fn word(&self, kind: &GateKind, seen: &Seen, weight: Option<Weight>) -> Word {
+        match kind {
+            GateKind::Budget { max_pico_usd } => {
+                // The next window is known only when it is over: it may cost what the last one did.
+                if spent(seen).saturating_add(self.last) >= *max_pico_usd { Word::Fail } else { Word::Pass }
+            }
+            GateKind::Model { .. } => match seen.step[0] {
+                Some(Side::Count { above, .. }) if above > 0 => Word::Unknown(Unknown::Void),
+                _ => Word::Pass,
+            },
+            GateKind::Traffic => match share(seen, weight) {
+                Some((came, expected)) if expected >= ENOUGH && (came * 5.0 < expected || came > expected * 5.0) => {
+                    Word::Unknown(Unknown::ShareMismatch)
+                }
+                Some(_) | None => Word::Pass,
+            },
+            GateKind::Saturation { .. } => {
+                if self.outside & 1 == 1 { Word::Unknown(Unknown::Saturated) } else { Word::Pass }
+            }
+            GateKind::Query { breaches, of, .. } => {
+                if self.outside_of(*of) >= *breaches {
+                    Word::Fail
+                } else if u32::from(self.step) >= *of {
+                    Word::Pass
+                } else {
+                    Word::Unknown(Unknown::Undecided)
+                }
+            }
+            GateKind::Share { .. } | GateKind::Slow { .. } | GateKind::Mean { .. } | GateKind::Judged { .. } => {
+                Word::Unknown(Unknown::Undecided)
+            }
+        }
+    }
+}
+
+impl Plain {
+    /// What is worth saying beside the counts: how much of a budget is spent, what a query's answers were.
+    pub(super) fn note(&self, kind: &GateKind, seen: &Seen) -> Option<String> {
+        match kind {
+            GateKind::Budget { max_pico_usd } => Some(budget(*max_pico_usd, spent(seen), self.last)),
+            GateKind::Query { min, max, of, breaches, .. } => {
+                let outside = self.outside_of(*of);
+                let answers = u32::from(self.attempt).min(*of);
+                Some(format!(
+                    "{outside} of the last {answers} answers {}; {breaches} of {of} make it fail",
+                    explain::outside(*min, *max)
+                ))
+            }
+            GateKind::Model { .. }
+            | GateKind::Traffic
+            | GateKind::Saturation { .. }
+            | GateKind::Share { .. }
+            | GateKind::Slow { .. }
+            | GateKind::Mean { .. }
+            | GateKind::Judged { .. } => None,
+        }
+    }
+}
+
+fn budget(max: i128, spent: i128, last: i128) -> String {
+    let (spent_usd, max_usd) = (explain::dollars(spent), explain::dollars(max));
+    // Integer arithmetic: spent / max ≥ 80 %.
+    let warning = if spent.saturating_add(last).saturating_mul(5) >= max.saturating_mul(4) {
+        ": more than 80 % of the budget"
+    } else {
+        ""
+    };
+    format!("{spent_usd} of {max_usd} USD spent{warning}")
+}
+
+/// What the canary and its judges cost in the attempt, in pico-USD.
+pub(super) const fn spent(seen: &Seen) -> i128 {
+    match seen.attempt[0] {
+        Some(Side::Mean { sum, .. }) => sum,
+        _ => 0,
+    }
+}
+
+/// Requests of the canary in this step, and how many its weight should have brought.
+fn share(seen: &Seen, weight: Option<Weight>) -> Option<(f64, f64)> {
+    let weight = weight?.as_fraction();
+    let [Some(Side::Count { total: canary, .. }), Some(Side::Count { total: stable, .. })] = seen.step else {
+        return None;
+    };
+    (weight < 1.0).then(|| (canary as f64, (canary + stable) as f64 * weight))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn query(breaches: u32, of: u32) -> GateKind {
+        GateKind::Query { promql: String::new(), min: None, max: Some(ONE), breaches, of }
+    }
+
+    fn after(kind: &GateKind, values: &[i128]) -> Plain {
+        let mut plain = Plain::default();
+        for nano in values {
+            plain.window(kind, Side::Value { nano: *nano }).unwrap();
+        }
+        plain
+    }
+
+    #[test]
+    fn a_query_fails_on_k_of_the_last_n_and_passes_on_n_of_the_step() {
+        let kind = query(2, 3);
+        let word = |plain: &Plain| plain.word(&kind, &Seen::default(), None);
+        assert_eq!(word(&after(&kind, &[0, 2 * ONE])), Word::Unknown(Unknown::Undecided));
+        assert_eq!(word(&after(&kind, &[0, 2 * ONE, 0])), Word::Pass);
+        assert_eq!(word(&after(&kind, &[2 * ONE, 0, 2 * ONE])), Word::Fail);
+        assert_eq!(word(&after(&kind, &[2 * ONE, 2 * ONE, 0, 0])), Word::Pass);
+        let mut next = after(&kind, &[0, 0, 2 * ONE]);
+        next.new_step();
+        assert_eq!(word(&next), Word::Unknown(Unknown::Undecided), "passing starts again");
+        next.window(&kind, Side::Value { nano: 2 * ONE }).unwrap();
+        assert_eq!(word(&next), Word::Fail, "failing does not");
+    }
+
+    #[test]
+    fn a_limit_itself_is_inside() {
+        let kind = query(1, 1);
+        assert_eq!(after(&kind, &[ONE]).word(&kind, &Seen::default(), None), Word::Pass);
+        assert_eq!(after(&kind, &[ONE + 1]).word(&kind, &Seen::default(), None), Word::Fail);
+    }
+
+    #[test]
+    fn a_budget_ends_before_a_window_as_the_last_one_would_exceed_it() {
+        let kind = GateKind::Budget { max_pico_usd: 100 };
+        let mut plain = Plain::default();
+        plain.window(&kind, Side::Mean { n: 1, sum: 30 }).unwrap();
+        let seen = |sum| Seen { attempt: [Some(Side::Mean { n: 2, sum }), None], step: [None, None] };
+        assert_eq!(plain.word(&kind, &seen(69), None), Word::Pass);
+        assert_eq!(plain.word(&kind, &seen(70), None), Word::Fail);
+    }
+
+    #[test]
+    fn a_share_far_from_the_weight_is_no_comparison() {
+        let (five, plain) = (Some("5%".parse::<Weight>().unwrap()), Plain::default());
+        let seen = |canary, stable| Seen { attempt: [None, None], step: [Some(Side::count(0, canary)), Some(Side::count(0, stable))] };
+        for (canary, stable, word) in [
+            (50, 950, Word::Pass),
+            (9, 991, Word::Unknown(Unknown::ShareMismatch)),
+            (260, 740, Word::Unknown(Unknown::ShareMismatch)),
+            (0, 300, Word::Pass),
+        ] {
+            assert_eq!(plain.word(&GateKind::Traffic, &seen(canary, stable), five), word, "{canary} of {stable}");
+        }
+    }
+
+    #[test]
+    fn another_model_voids_the_step_and_not_the_next_one() {
+        let kind = GateKind::Model { accepted: vec!["a".to_owned()] };
+        let seen = |foreign| Seen { attempt: [None, None], step: [Some(Side::count(foreign, 10)), None] };
+        assert_eq!(Plain::default().word(&kind, &seen(1), None), Word::Unknown(Unknown::Void));
+        assert_eq!(Plain::default().word(&kind, &seen(0), None), Word::Pass);
+    }
+}

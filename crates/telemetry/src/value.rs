@@ -1,0 +1,102 @@
+//! Answers to users' own queries: one finite number, or the reason why there is none.
+
+use microapp_core::{
+    counts::{Before, Side, Sides, Unfit, Unknown, Window},
+    strategy::GateKind,
+};
+
+use crate::{
+    decode::Answer,
+    own::confined,
+    presets,
+    query::{Brings, Query, Subject},
+};
+
+/// The one value of an answer.
+fn value(answer: &Answer) -> Result<Side, Unknown> {
+    if let Some(failed) = answer.failed {
+        return Err(failed);
+    }
+    if !answer.warnings.is_empty() {
+        return Err(Unknown::Partial);
+    }
+    match answer.series.as_slice() {
+        [] => Err(Unknown::NoData),
+        [series] => match series.samples.as_slice() {
+            [sample] => Side::value(sample.value).ok_or(Unknown::NotANumber),
+            [] => Err(Unknown::NotANumber),
+            _ => Err(Unknown::Ambiguous),
+        },
+        _ => Err(Unknown::Ambiguous),
+    }
+}
+
+fn find<'a>(place: usize, asked: &[(Query, &'a Answer)]) -> Option<&'a Answer> {
+    asked.iter().find(|(query, _)| query.brings == Brings::Value(place)).map(|(_, answer)| *answer)
+}
+
+/// The values of this moment belong to the newest window.
+pub(crate) fn put(subject: &Subject, asked: &[(Query, &Answer)], windows: &mut [Window]) {
+    let Some(newest) = windows.last_mut() else { return };
+    for (place, gate) in subject.gates.iter().enumerate() {
+        if !matches!(gate.kind, GateKind::Query { .. }) {
+            continue;
+        }
+        let result = find(place, asked).map_or(Err(Unknown::BadQuery), value);
+        let sides = result.map(|value| Sides { canary: Some(value), ..Sides::default() });
+        newest.gates.insert(gate.name.clone(), sides);
+    }
+}
+
+/// What the query says of stable, in preflight.
+pub(crate) fn before(subject: &Subject, place: usize, asked: &[(Query, &Answer)]) -> Result<Before, Unfit> {
+    let gate = &subject.gates[place];
+    let unfit = |reason, message: String, fatal| Unfit { reason, message, fatal };
+    let GateKind::Query { promql, .. } = &gate.kind else {
+        return Err(unfit(Unknown::BadQuery, "the gate has no query".to_owned(), true));
+    };
+    if let Err(error) = confined(promql, subject, presets::scheme(gate.source), &subject.stable) {
+        return Err(unfit(Unknown::BadQuery, error.to_string(), true));
+    }
+    let answered = find(place, asked).map_or(Err(Unknown::NoData), value);
+    let side = answered.map_err(|reason| {
+        let why = match reason {
+            Unknown::NoData => "brought no series",
+            Unknown::Ambiguous => "brought several series: aggregate them into one number",
+            Unknown::NotANumber => "brought no finite number",
+            Unknown::TooExpensive => "is over a limit of Prometheus itself",
+            _ => "was not answered",
+        };
+        unfit(reason, format!("asked about stable, the query {why}"), false)
+    })?;
+    Ok(Before { side, seconds: 0.0, phi: 1.0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::{Sample, Series};
+
+    fn answer(values: &[&[f64]]) -> Answer {
+        let series = |values: &&[f64]| Series {
+            samples: values.iter().map(|value| Sample { at: 1, value: *value }).collect(),
+            ..Series::default()
+        };
+        Answer { series: values.iter().map(series).collect(), ..Answer::default() }
+    }
+
+    #[test]
+    fn one_finite_number_is_a_value_and_nothing_else_is() {
+        assert_eq!(value(&answer(&[&[0.5]])), Ok(Side::Value { nano: 500_000_000 }));
+        assert_eq!(value(&answer(&[])), Err(Unknown::NoData));
+        assert_eq!(value(&answer(&[&[1.0], &[2.0]])), Err(Unknown::Ambiguous));
+        assert_eq!(value(&answer(&[&[1.0, 2.0]])), Err(Unknown::Ambiguous));
+        for odd in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            assert_eq!(value(&answer(&[&[odd]])), Err(Unknown::NotANumber));
+        }
+        let failed = Answer { failed: Some(Unknown::TooExpensive), ..Answer::default() };
+        assert_eq!(value(&failed), Err(Unknown::TooExpensive));
+        let partial = Answer { warnings: vec!["w".to_owned()], ..answer(&[&[1.0]]) };
+        assert_eq!(value(&partial), Err(Unknown::Partial));
+    }
+}
