@@ -104,6 +104,7 @@ pub enum Side {
         /// Requests.
         n: u64,
         /// What they cost together, in pico-USD or tokens.
+        #[serde(with = "wide")]
         sum: i128,
     },
     /// Verdicts that arrive late: failed, passed, void (abstained or in error), and evaluations started.
@@ -121,6 +122,7 @@ pub enum Side {
     /// limit.
     Value {
         /// Billionths.
+        #[serde(with = "wide")]
         nano: i128,
     },
 }
@@ -289,4 +291,68 @@ pub enum Ask {
     Baseline,
     /// Complete windows since the watermarks.
     Windows,
+}
+
+/// Integers that may be wider than those of JSON readers: a number where 64 bits hold it, a string of digits otherwise.
+mod wide {
+    use std::fmt;
+
+    use serde::{Deserializer, Serializer, de};
+
+    #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over a reference
+    pub fn serialize<S: Serializer>(value: &i128, serializer: S) -> Result<S::Ok, S::Error> {
+        match i64::try_from(*value) {
+            Ok(value) => serializer.serialize_i64(value),
+            Err(_) => serializer.collect_str(value),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i128, D::Error> {
+        // An untagged enum cannot be asked for 128 bits.
+        deserializer.deserialize_any(Wide)
+    }
+
+    struct Wide;
+
+    impl de::Visitor<'_> for Wide {
+        type Value = i128;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an integer, or a string of digits")
+        }
+
+        fn visit_i64<E: de::Error>(self, value: i64) -> Result<i128, E> {
+            Ok(i128::from(value))
+        }
+
+        fn visit_u64<E: de::Error>(self, value: u64) -> Result<i128, E> {
+            Ok(i128::from(value))
+        }
+
+        fn visit_str<E: de::Error>(self, value: &str) -> Result<i128, E> {
+            value.parse().map_err(|_| E::invalid_value(de::Unexpected::Str(value), &self))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn every_side_reads_back_from_json() {
+        for side in [
+            Side::count(1, 2),
+            Side::Count { above: 1, below: 2, total: 3 },
+            Side::Mean { n: 3, sum: 7 },
+            Side::Mean { n: 3, sum: i128::MAX },
+            Side::Late { bad: 1, good: 2, void: 3, started: 9 },
+            Side::Value { nano: -5 },
+            Side::Value { nano: i128::MIN },
+        ] {
+            let text = serde_json::to_string(&side).unwrap();
+            assert_eq!(serde_json::from_str::<Side>(&text).unwrap(), side, "{text}");
+        }
+    }
 }

@@ -18,7 +18,7 @@ use crate::{
 pub fn breach(gate: &GateView, weight: Weight) -> String {
     let [canary, stable] = gate.seen;
     if let Some(note) = &gate.note {
-        return format!("gate {} fails at {weight}: {note}; the last answer: {}", gate.name, side(canary, gate.unit));
+        return format!("gate {} fails at {weight}: {note}; canary {}", gate.name, side(canary, gate.unit));
     }
     format!(
         "gate {} fails at {weight}: canary {}; stable {}; {}",
@@ -43,8 +43,8 @@ pub fn outside(min: Option<i128>, max: Option<i128>) -> String {
 pub fn standing(gates: &[GateView]) -> String {
     let mut words = vec![waiting(gates)];
     for view in gates {
-        let note = view.note.as_deref().filter(|note| view.verdict != Verdict::NotWatched && note.contains("80 %"));
-        if let Some(note) = note {
+        // A budget is worth a word before it is spent.
+        if let (Some(note), Verdict::Pass, Some(Side::Mean { .. })) = (&view.note, view.verdict, view.seen[0]) {
             words.push(format!("{}: {note}", view.name));
         }
         if view.advisory && view.verdict == Verdict::Fail {

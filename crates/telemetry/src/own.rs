@@ -76,7 +76,12 @@ pub(crate) fn confined(promql: &str, subject: &Subject, scheme: Scheme, revision
     }
     let text = parsed.to_string();
     // What is sent is what was meant: read back it is the same query.
-    if parser::parse(&text).is_ok_and(|back| back == parsed) {
+    sort(&mut parsed);
+    let back = parser::parse(&text).map(|mut back| {
+        sort(&mut back);
+        back
+    });
+    if back.is_ok_and(|back| back == parsed) {
         Ok(text)
     } else {
         Err(wrong("cannot be written out again: leave backslashes and quotes out of its label values".to_owned()))
@@ -113,6 +118,11 @@ fn confine(expr: &mut Expr, added: &[Matcher], selectors: &mut usize) -> Result<
         }
     });
     foreign.map_or(Ok(()), Err)
+}
+
+/// The order of matchers means nothing.
+fn sort(expr: &mut Expr) {
+    each(expr, &mut |vector| vector.matchers.matchers.sort_by_key(ToString::to_string));
 }
 
 /// Calls `visit` for each vector selector.

@@ -193,9 +193,8 @@ fn windows(subject: &Subject, scheme: Scheme, watch: &Watch, now: f64) -> Option
             bounds = bounds.zip(bounds_of(gate, &pin)).map(|(known, more)| known.into_iter().chain(more).collect());
         } else {
             names.extend(presets::candidates(gate, scheme));
-            if matches!(gate.kind, GateKind::Slow { .. }) {
-                bounds = None;
-            }
+            let own = if matches!(gate.kind, GateKind::Slow { .. }) { None } else { bounds_of(gate, &Pin::default()) };
+            bounds = bounds.zip(own).map(|(known, more)| known.into_iter().chain(more).collect());
         }
     }
     match scheme {

@@ -10,6 +10,7 @@ use super::{
     urgent,
 };
 use crate::{
+    counts::Unknown,
     evidence::{Preflight, Refusal},
     explain,
     outlook::Outlook,
@@ -34,7 +35,12 @@ pub(super) fn step(scene: &Scene, plan: &Strategy) -> Plan {
     }
     match &scene.evidence.preflight {
         Preflight::Pending if scene.evidence.silence.is_some() => {
-            let message = "Prometheus does not answer; nothing starts before it has said what stable did";
+            let message = match scene.evidence.silence {
+                Some(Unknown::TooExpensive) => {
+                    "Prometheus refuses the question for a limit of its own (--query.max-samples, --query.timeout, or an answer above 8 MiB); nothing starts before it has said what stable did"
+                }
+                _ => "Prometheus does not answer; nothing starts before it has said what stable did",
+            };
             return scene
                 .wait(State::Preflight, "PrometheusUnavailable", message)
                 .wake_in(scene.now, PROMETHEUS_PATIENCE);
@@ -128,7 +134,12 @@ pub(super) fn route(scene: &Scene) -> Option<Plan> {
 fn refused(scene: &Scene, refusals: &[Refusal]) -> Plan {
     let list: Vec<_> = refusals.iter().map(|refusal| format!("{}: {}", refusal.gate, refusal.message)).collect();
     let fatal = refusals.iter().any(|refusal| refusal.fatal);
-    let reason = if fatal { "ThresholdAboveBuckets" } else { "PreflightFailed" };
+    let bounds = refusals.iter().any(|refusal| refusal.fatal && refusal.reason == Unknown::MissingBucket);
+    let reason = match (fatal, bounds) {
+        (true, true) => "ThresholdAboveBuckets",
+        (true, false) => "InvalidSpec",
+        (false, _) => "PreflightFailed",
+    };
     let plan = scene.wait(State::Preflight, reason, list.join("; "));
     if fatal { plan } else { plan.wake_in(scene.now, PROMETHEUS_PATIENCE * 3) }
 }

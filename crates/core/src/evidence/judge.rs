@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Evidence,
     gate::{GateEvidence, Process},
-    plain::Word,
+    plain::{Stand, Word},
 };
 use crate::{
     counts::{Side, Unknown},
@@ -247,6 +247,16 @@ impl<'a> Context<'a> {
         state
     }
 
+    fn stand(&self) -> Stand {
+        let Evidence { strategy, step, since, last, .. } = self.evidence;
+        let bake = strategy.steps.last().map_or(0, |step| step.dwell_millis);
+        Stand {
+            weight: step.and_then(|step| Some(strategy.steps.get(step)?.weight)),
+            elapsed: last.map_or(0.0, |last| last - since),
+            bake: bake as f64 / 1000.0,
+        }
+    }
+
     fn view(&self, gate: &Gate, state: &GateEvidence) -> GateView {
         let mut view = GateView {
             name: gate.name.clone(),
@@ -272,9 +282,9 @@ impl<'a> Context<'a> {
                 return view;
             }
             Process::Plain(plain) => {
-                let weight = self.evidence.step.and_then(|step| Some(self.evidence.strategy.steps.get(step)?.weight));
-                view.note = plain.note(&gate.kind, &state.seen);
-                match plain.word(&gate.kind, &state.seen, weight) {
+                let stand = self.stand();
+                view.note = plain.note(&gate.kind, &state.seen, &stand);
+                match plain.word(&gate.kind, &state.seen, &stand) {
                     Word::Fail => (true, false, false),
                     Word::Pass => (false, true, false),
                     Word::Unknown(why) => {

@@ -28,6 +28,17 @@ pub struct Plain {
     pub last: i128,
 }
 
+/// Where the attempt stands, for what such a gate says of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Stand {
+    /// The weight in force; none at weight 0.
+    pub weight: Option<Weight>,
+    /// Seconds from the change of weight to the last window.
+    pub elapsed: f64,
+    /// Seconds that the bake lasts.
+    pub bake: f64,
+}
+
 /// What it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Word {
@@ -69,8 +80,8 @@ impl Plain {
         (self.outside & mask).count_ones()
     }
 
-    /// The verdict at a weight. `seen`: the counts of attempt and step.
-    pub(super) fn word(&self, kind: &GateKind, seen: &Seen, weight: Option<Weight>) -> Word {
+    /// The verdict. `seen`: the counts of attempt and step.
+    pub(super) fn word(&self, kind: &GateKind, seen: &Seen, stand: &Stand) -> Word {
         match kind {
             GateKind::Budget { max_pico_usd } => {
                 // The next window is known only when it is over: it may cost what the last one did.
@@ -80,7 +91,7 @@ impl Plain {
                 Some(Side::Count { above, .. }) if above > 0 => Word::Unknown(Unknown::Void),
                 _ => Word::Pass,
             },
-            GateKind::Traffic => match share(seen, weight) {
+            GateKind::Traffic => match share(seen, stand.weight) {
                 Some((came, expected)) if expected >= ENOUGH && (came * 5.0 < expected || came > expected * 5.0) => {
                     Word::Unknown(Unknown::ShareMismatch)
                 }
@@ -107,9 +118,9 @@ impl Plain {
 
 impl Plain {
     /// What is worth saying beside the counts: how much of a budget is spent, what a query's answers were.
-    pub(super) fn note(&self, kind: &GateKind, seen: &Seen) -> Option<String> {
+    pub(super) fn note(&self, kind: &GateKind, seen: &Seen, stand: &Stand) -> Option<String> {
         match kind {
-            GateKind::Budget { max_pico_usd } => Some(budget(*max_pico_usd, spent(seen), self.last)),
+            GateKind::Budget { max_pico_usd } => Some(self.budget(*max_pico_usd, seen, stand)),
             GateKind::Query { min, max, of, breaches, .. } => {
                 let outside = self.outside_of(*of);
                 let answers = u32::from(self.attempt).min(*of);
@@ -129,15 +140,35 @@ impl Plain {
     }
 }
 
-fn budget(max: i128, spent: i128, last: i128) -> String {
-    let (spent_usd, max_usd) = (explain::dollars(spent), explain::dollars(max));
-    // Integer arithmetic: spent / max ≥ 80 %.
-    let warning = if spent.saturating_add(last).saturating_mul(5) >= max.saturating_mul(4) {
-        ": more than 80 % of the budget"
-    } else {
-        ""
-    };
-    format!("{spent_usd} of {max_usd} USD spent{warning}")
+/// From this share of a budget on it warns.
+const WARNS: (i128, i128) = (4, 5);
+
+impl Plain {
+    fn budget(&self, max: i128, seen: &Seen, stand: &Stand) -> String {
+        let spent = spent(seen);
+        let mut words = format!("{} of {} USD spent", explain::dollars(spent), explain::dollars(max));
+        if spent.saturating_add(self.last) >= max {
+            words.push_str(", and a window like the last one would exceed it");
+        } else if spent.saturating_mul(WARNS.1) >= max.saturating_mul(WARNS.0) {
+            words.push_str(", more than 80 %");
+        }
+        if let Some(bake) = forecast(seen, stand)
+            && spent.saturating_add(bake) > max
+        {
+            let bake = explain::dollars(bake);
+            words.push_str("; the bake at 100 % would cost about ");
+            words.push_str(&bake);
+            words.push_str(" USD more: raise the budget, or make the bake shorter");
+        }
+        words
+    }
+}
+
+/// What the bake would cost at the step's pace, in pico-USD: cost is proportional to the weight.
+fn forecast(seen: &Seen, stand: &Stand) -> Option<i128> {
+    let Some(Side::Mean { sum, .. }) = seen.step[0] else { return None };
+    let share = stand.weight.map(Weight::as_fraction).filter(|share| *share > 0.0 && *share < 1.0)?;
+    (stand.elapsed > 0.0).then(|| (sum as f64 / stand.elapsed / share * stand.bake) as i128)
 }
 
 /// What the canary and its judges cost in the attempt, in pico-USD.
@@ -177,7 +208,7 @@ mod tests {
     #[test]
     fn a_query_fails_on_k_of_the_last_n_and_passes_on_n_of_the_step() {
         let kind = query(2, 3);
-        let word = |plain: &Plain| plain.word(&kind, &Seen::default(), None);
+        let word = |plain: &Plain| plain.word(&kind, &Seen::default(), &Stand::default());
         assert_eq!(word(&after(&kind, &[0, 2 * ONE])), Word::Unknown(Unknown::Undecided));
         assert_eq!(word(&after(&kind, &[0, 2 * ONE, 0])), Word::Pass);
         assert_eq!(word(&after(&kind, &[2 * ONE, 0, 2 * ONE])), Word::Fail);
@@ -192,8 +223,8 @@ mod tests {
     #[test]
     fn a_limit_itself_is_inside() {
         let kind = query(1, 1);
-        assert_eq!(after(&kind, &[ONE]).word(&kind, &Seen::default(), None), Word::Pass);
-        assert_eq!(after(&kind, &[ONE + 1]).word(&kind, &Seen::default(), None), Word::Fail);
+        assert_eq!(after(&kind, &[ONE]).word(&kind, &Seen::default(), &Stand::default()), Word::Pass);
+        assert_eq!(after(&kind, &[ONE + 1]).word(&kind, &Seen::default(), &Stand::default()), Word::Fail);
     }
 
     #[test]
@@ -202,13 +233,31 @@ mod tests {
         let mut plain = Plain::default();
         plain.window(&kind, Side::Mean { n: 1, sum: 30 }).unwrap();
         let seen = |sum| Seen { attempt: [Some(Side::Mean { n: 2, sum }), None], step: [None, None] };
-        assert_eq!(plain.word(&kind, &seen(69), None), Word::Pass);
-        assert_eq!(plain.word(&kind, &seen(70), None), Word::Fail);
+        assert_eq!(plain.word(&kind, &seen(69), &Stand::default()), Word::Pass);
+        assert_eq!(plain.word(&kind, &seen(70), &Stand::default()), Word::Fail);
+    }
+
+    #[test]
+    fn a_budget_warns_at_80_percent_and_forecasts_the_bake() {
+        let kind = GateKind::Budget { max_pico_usd: 100_000_000_000_000 };
+        let seen = |usd: i128| {
+            let side = Some(Side::Mean { n: 10, sum: usd * 1_000_000_000_000 });
+            Seen { attempt: [side, None], step: [side, None] }
+        };
+        let stand = Stand { weight: Some("10%".parse().unwrap()), elapsed: 600.0, bake: 1800.0 };
+        let note = |usd| Plain::default().note(&kind, &seen(usd), &stand).unwrap();
+        assert_eq!(note(3), "3 of 100 USD spent");
+        assert_eq!(
+            note(4),
+            "4 of 100 USD spent; the bake at 100 % would cost about 120 USD more: raise the budget, or make the bake shorter"
+        );
+        assert!(note(80).starts_with("80 of 100 USD spent, more than 80 %; the bake"), "{}", note(80));
     }
 
     #[test]
     fn a_share_far_from_the_weight_is_no_comparison() {
-        let (five, plain) = (Some("5%".parse::<Weight>().unwrap()), Plain::default());
+        let five = Stand { weight: Some("5%".parse().unwrap()), ..Stand::default() };
+        let plain = Plain::default();
         let seen = |canary, stable| Seen { attempt: [None, None], step: [Some(Side::count(0, canary)), Some(Side::count(0, stable))] };
         for (canary, stable, word) in [
             (50, 950, Word::Pass),
@@ -216,7 +265,7 @@ mod tests {
             (260, 740, Word::Unknown(Unknown::ShareMismatch)),
             (0, 300, Word::Pass),
         ] {
-            assert_eq!(plain.word(&GateKind::Traffic, &seen(canary, stable), five), word, "{canary} of {stable}");
+            assert_eq!(plain.word(&GateKind::Traffic, &seen(canary, stable), &five), word, "{canary} of {stable}");
         }
     }
 
@@ -224,7 +273,7 @@ mod tests {
     fn another_model_voids_the_step_and_not_the_next_one() {
         let kind = GateKind::Model { accepted: vec!["a".to_owned()] };
         let seen = |foreign| Seen { attempt: [None, None], step: [Some(Side::count(foreign, 10)), None] };
-        assert_eq!(Plain::default().word(&kind, &seen(1), None), Word::Unknown(Unknown::Void));
-        assert_eq!(Plain::default().word(&kind, &seen(0), None), Word::Pass);
+        assert_eq!(Plain::default().word(&kind, &seen(1), &Stand::default()), Word::Unknown(Unknown::Void));
+        assert_eq!(Plain::default().word(&kind, &seen(0), &Stand::default()), Word::Pass);
     }
 }

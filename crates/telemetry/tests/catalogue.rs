@@ -1,0 +1,379 @@
+//! The gates beside errors, latency, cost and hallucination: what they read of a scrape, and what preflight says of them.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::*;
+use microapp_core::{
+    counts::{Ask, Counts, Side, Unknown, Watch, Window},
+    strategy::{Gate, GateKind, Judged, Mean, Preset, Share, Slow},
+};
+use microapp_telemetry::{Answer, Brings, Histogram, Pin, PriceTable, Sample, Series, Subject, digest, queries};
+
+const FIRST: &str = "gen_ai_client_operation_time_to_first_chunk_seconds";
+const USAGE: &str = "gen_ai_client_token_usage_sum";
+const MODEL: &str = "gen_ai_response_model";
+const PINNED: &str = "gpt-5-nano-2025-08-07";
+
+type Row<'a> = (&'static str, &'a [(&'static str, &'a str)], f64);
+
+/// Four scrapes of a pod, 5 s apart; the counters of `rows` times 1, 2, 3, 4.
+fn scrapes(store: &mut Store, pod: &str, rows: &[Row]) {
+    for k in 0..4 {
+        let rows: Vec<Counter> =
+            rows.iter().map(|(name, labels, each)| (*name, *labels, each * (f64::from(k) + 1.0))).collect();
+        store.scrape(pod, f64::from(k) * 5.0 - 2.0, &rows);
+    }
+}
+
+fn both(canary: &[Row], stable: &[Row]) -> Store {
+    let mut store = Store::default();
+    scrapes(&mut store, CANARY, canary);
+    scrapes(&mut store, STABLE, stable);
+    store
+}
+
+fn first(store: &Store, gates: Vec<Gate>) -> Window {
+    store.windows(&subject(gates), 12.0).remove(0)
+}
+
+/// What preflight makes of the gate when stable has exposed these for ten minutes: the pin, or the sentence.
+fn preflight(stable: &[Row], gate: Gate) -> Result<String, (bool, String)> {
+    let mut store = Store::default();
+    for k in 0..20 {
+        let rows: Vec<Counter> = stable.iter().map(|(name, labels, each)| (*name, *labels, each * f64::from(k))).collect();
+        store.scrape(STABLE, f64::from(k) * 30.0 - 600.0, &rows);
+    }
+    asked(&store, gate)
+}
+
+fn asked(store: &Store, gate: Gate) -> Result<String, (bool, String)> {
+    let name = gate.name.clone();
+    match store.ask(&subject(vec![gate]), &Ask::Baseline, &Watch::default(), 0.0) {
+        Counts::Baseline { gates, pins, .. } => match &gates[&name] {
+            Ok(_) => Ok(pins.get(&name).cloned().unwrap_or_default()),
+            Err(unfit) => Err((unfit.fatal, unfit.message.clone())),
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_time_to_the_first_token_has_a_total_of_its_own() {
+    let gate = gate("first", GateKind::Slow { what: Slow::FirstToken, slow_ppm: 50_000, max_micros: 800_000 }, Preset::OtelGenai);
+    let rows = |slow: f64| {
+        vec![
+            (REQUESTS, &[][..], 50.0),
+            ("gen_ai_client_operation_time_to_first_chunk_seconds_count", &[][..], 20.0),
+            ("gen_ai_client_operation_time_to_first_chunk_seconds_bucket", &[("le", "0.64")][..], 20.0 - 2.0 * slow),
+            ("gen_ai_client_operation_time_to_first_chunk_seconds_bucket", &[("le", "1.28")][..], 20.0 - slow),
+        ]
+    };
+    let store = both(&rows(5.0), &rows(1.0));
+    let (canary, stable) = sides(&first(&store, vec![gate.clone()]), "first");
+    assert_eq!(canary, Some(Side::Count { above: 5, below: 10, total: 20 }), "of those that stream, not of all");
+    assert_eq!(stable, Some(Side::Count { above: 1, below: 2, total: 20 }));
+    let pin = Pin::read(&preflight(&rows(1.0), gate).unwrap()).unwrap();
+    assert_eq!((pin.family.as_str(), pin.lower.as_str(), pin.upper.as_str()), (FIRST, "0.64", "1.28"));
+}
+
+#[test]
+fn tokens_count_without_a_price_and_cached_ones_once() {
+    let gate = gate(
+        "tokens",
+        GateKind::Mean { what: Mean::Tokens, max: None, max_increase_ppm: Some(100_000) },
+        Preset::OtelGenai,
+    );
+    const IN: &str = "gen_ai_client_inference_usage_input_tokens_total";
+    const OUT: &str = "gen_ai_client_inference_usage_output_tokens_total";
+    const CACHED: &str = "gen_ai_client_inference_usage_cache_read_input_tokens_total";
+    let rows = |out: f64| {
+        let model = &[(MODEL, "a-model-without-a-price")][..];
+        vec![(REQUESTS, &[][..], 10.0), (IN, model, 1_000.0), (OUT, model, out), (CACHED, model, 600.0)]
+    };
+    let (canary, stable) = sides(&first(&both(&rows(400.0), &rows(200.0)), vec![gate]), "tokens");
+    assert_eq!((canary, stable), (Some(Side::Mean { n: 10, sum: 1_400 }), Some(Side::Mean { n: 10, sum: 1_200 })));
+}
+
+#[test]
+fn a_budget_counts_tokens_at_their_price_and_what_the_judges_cost() {
+    let gate = gate("budget", GateKind::Budget { max_pico_usd: 1 }, Preset::OtelGenai);
+    let labels = &[("gen_ai_token_type", "output"), (MODEL, PINNED)][..];
+    let rows = [(REQUESTS, &[][..], 10.0), (USAGE, labels, 100.0)];
+    let mut store = both(&rows, &rows);
+    let judge = |revision| [("namespace", "fintech"), ("pod", "judge-0"), ("job", "judge"), ("revision", revision)];
+    for k in 0..4 {
+        let at = f64::from(k) * 5.0 - 2.0;
+        let cost = [("__name__", "llm_eval_cost_usd_total")];
+        store.put(&[&cost[..], &judge("bbbbbbbbbb")[..]].concat(), at, 0.25 * (f64::from(k) + 1.0));
+        store.put(&[&cost[..], &judge("aaaaaaaaaa")[..]].concat(), at, 9.0 * (f64::from(k) + 1.0));
+    }
+    let (canary, _) = sides(&first(&store, vec![gate]), "budget");
+    assert_eq!(canary, Some(Side::Mean { n: 10, sum: 100 * 400_000 + 250_000_000_000 }));
+}
+
+#[test]
+fn a_counter_of_dollars_is_taken_before_the_table() {
+    let gate = gate("budget", GateKind::Budget { max_pico_usd: 1 }, Preset::OtelGenai);
+    let labels = &[("gen_ai_token_type", "output"), (MODEL, "unknown")][..];
+    let rows = [(REQUESTS, &[][..], 10.0), (USAGE, labels, 100.0), ("gen_ai_usage_cost_sum", &[][..], 0.000_1)];
+    let store = both(&rows, &rows);
+    let (canary, _) = sides(&first(&store, vec![gate]), "budget");
+    assert_eq!(canary, Some(Side::Mean { n: 10, sum: 100_000_000 }), "an unknown model has a cost there");
+}
+
+#[test]
+fn throttling_is_no_error_and_errors_are_no_throttling() {
+    let rows = [
+        (REQUESTS, &[][..], 90.0),
+        (REQUESTS, &[("error_type", "429")][..], 7.0),
+        (REQUESTS, &[("error_type", "timeout")][..], 3.0),
+    ];
+    let quota = gate("quota", GateKind::Share { what: Share::Throttled, max_ppm: 50_000 }, Preset::OtelGenai);
+    let window = first(&both(&rows, &rows), vec![errors(), quota]);
+    assert_eq!(sides(&window, "errors").0, count(3, 100));
+    assert_eq!(sides(&window, "quota").0, count(7, 100));
+}
+
+#[test]
+fn a_model_outside_of_the_pinned_set_is_counted_by_its_requests() {
+    let gate = gate("model", GateKind::Model { accepted: vec![PINNED.to_owned()] }, Preset::OtelGenai);
+    let canary = [(REQUESTS, &[(MODEL, PINNED)][..], 9.0), (REQUESTS, &[(MODEL, "fallback")][..], 1.0)];
+    let stable = [(REQUESTS, &[(MODEL, PINNED)][..], 30.0)];
+    let store = both(&canary, &stable);
+    assert_eq!(sides(&first(&store, vec![gate.clone()]), "model").0, count(1, 10));
+    let (fatal, why) = preflight(&[(REQUESTS, &[], 9.0)], gate).unwrap_err();
+    assert!(!fatal && why.contains("has no label gen_ai_response_model"), "{why}");
+}
+
+#[test]
+fn votes_are_counted_where_nobody_asks_for_them() {
+    let gate = gate(
+        "liked",
+        GateKind::Judged { what: Judged::Feedback, max_ppm: 200_000, evaluator: None },
+        Preset::Evals,
+    );
+    let mut store = Store::default();
+    for (revision, up, down) in [("aaaaaaaaaa", 8.0, 1.0), ("bbbbbbbbbb", 5.0, 4.0)] {
+        for (rating, each) in [("up", up), ("down", down)] {
+            let labels = [
+                ("__name__", "llm_feedback_total"),
+                ("namespace", "fintech"),
+                ("pod", "web-0"),
+                ("job", "web"),
+                ("revision", revision),
+                ("rating", rating),
+            ];
+            for k in 0..64 {
+                store.put(&labels, f64::from(k) * 5.0 - 302.0, each * f64::from(k));
+            }
+        }
+    }
+    let (canary, stable) = sides(&first(&store, vec![gate.clone()]), "liked");
+    assert_eq!(canary, Some(Side::Late { bad: 4, good: 5, void: 0, started: 9 }));
+    assert_eq!(stable, Some(Side::Late { bad: 1, good: 8, void: 0, started: 9 }));
+    assert!(asked(&store, gate).is_ok());
+}
+
+fn ratio(bad: &str, total: &str) -> Gate {
+    let what = Share::Ratio { bad: bad.to_owned(), total: total.to_owned() };
+    gate("own", GateKind::Share { what, max_ppm: 10_000 }, Preset::OtelGenai)
+}
+
+#[test]
+fn a_ratio_reads_the_users_own_counters() {
+    let rows = |bad: f64| {
+        vec![
+            ("http_requests_total", &[("code", "200"), ("path", "/ask")][..], 40.0),
+            ("http_requests_total", &[("code", "503"), ("path", "/ask")][..], bad),
+            ("http_requests_total", &[("code", "500"), ("path", "/healthz")][..], 7.0),
+        ]
+    };
+    let store = both(&rows(10.0), &rows(2.0));
+    let gate = ratio(r#"http_requests_total{code=~"5..",path="/ask"}"#, r#"http_requests_total{path!="/healthz"}"#);
+    assert_eq!(sides(&first(&store, vec![gate.clone()]), "own"), (count(10, 50), count(2, 42)));
+    assert!(preflight(&rows(2.0), gate).is_ok());
+    let apart = both(
+        &[("tasks_total", &[][..], 20.0), ("tasks_failed_total", &[][..], 3.0)],
+        &[("tasks_total", &[][..], 20.0)],
+    );
+    let gate = ratio("tasks_failed_total", "tasks_total");
+    assert_eq!(sides(&first(&apart, vec![gate]), "own"), (count(3, 20), count(0, 20)), "no failed ones are none");
+}
+
+#[test]
+fn a_ratio_of_buckets_asks_for_its_own_bounds() {
+    let rows = [
+        ("work_seconds_count", &[][..], 30.0),
+        ("work_seconds_bucket", &[("le", "0.5")][..], 20.0),
+        ("work_seconds_bucket", &[("le", "1")][..], 25.0),
+    ];
+    let gates = || vec![latency(2_560_000), ratio(r#"work_seconds_bucket{le="0.5"}"#, "work_seconds_count")];
+    let asked = queries(&subject(gates()), &Ask::Windows, &pinned_latency(), at(12.0) as f64 / 1000.0);
+    assert!(asked[0].promql.contains(r#"le=~"|0\\.5|2\\.56""#), "{}", asked[0].promql);
+    assert_eq!(sides(&first(&both(&rows, &rows), gates()), "own").0, count(20, 30));
+}
+
+fn pinned_latency() -> Watch {
+    let family = "gen_ai_client_operation_duration_seconds".to_owned();
+    let pin = Pin { family, lower: "2.56".to_owned(), upper: "2.56".to_owned(), ..Pin::default() };
+    Watch { pins: [("latency".to_owned(), pin.write())].into(), ..Watch::default() }
+}
+
+#[test]
+fn selectors_that_cannot_be_used_are_refused_for_good_with_what_to_write() {
+    let stable: [Row; 1] = [("a", &[], 1.0)];
+    for (bad, total, says) in [
+        ("rate(a[1m])", "a", "is more than a selector"),
+        ("a", "sum(a)", "is more than a selector"),
+        (r#"{job="x"}"#, "a", "names no metric"),
+        (r#"a{namespace="payments"}"#, "a", "matches namespace or __name__"),
+        ("a offset 5m", "a", "has more than matchers"),
+        ("a{", "a", "is no selector"),
+    ] {
+        let (fatal, why) = preflight(&stable, ratio(bad, total)).unwrap_err();
+        assert!(fatal && why.contains(says) && why.contains("write one metric"), "{bad}: {why}");
+    }
+    let (fatal, why) = preflight(&stable, ratio("a", "b")).unwrap_err();
+    assert!(!fatal && why.contains("stable has no series b"), "{why}");
+}
+
+fn query(promql: &str) -> Gate {
+    let kind =
+        GateKind::Query { promql: promql.to_owned(), min: None, max: Some(500_000_000), breaches: 3, of: 5 };
+    gate("value", kind, Preset::OtelGenai)
+}
+
+/// The answers of the store, and this one to the user's own query.
+fn with_value(store: &Store, subject: &Subject, ask: &Ask, value: &Answer) -> (Counts, Vec<String>) {
+    let now = at(14.0) as f64 / 1000.0;
+    let asked = queries(subject, ask, &Watch::default(), now);
+    let own = |brings| matches!(brings, Brings::Value(_));
+    let answers: Vec<Answer> =
+        asked.iter().map(|query| if own(query.brings) { value.clone() } else { store.answer(query) }).collect();
+    let texts = asked.iter().filter(|query| own(query.brings)).map(|query| query.promql.clone()).collect();
+    (digest(subject, ask, &Watch::default(), &answers, &PriceTable::built_in().unwrap(), now), texts)
+}
+
+fn number(value: f64) -> Answer {
+    let samples = vec![Sample { at: at(12.0), value }];
+    Answer { series: vec![Series { samples, ..Series::default() }], ..Answer::default() }
+}
+
+#[test]
+fn a_query_is_confined_filled_in_and_counts_for_the_newest_window() {
+    let rows = [(REQUESTS, &[][..], 10.0)];
+    let store = both(&rows, &rows);
+    let own = query(r#"sum(rate(bad{pod=~"$name-$revision-.*"}[1m])) / sum(rate(all[1m]))"#);
+    let subject = subject(vec![errors(), own]);
+    let (counts, texts) = with_value(&store, &subject, &Ask::Windows, &number(0.75));
+    let text = &texts[0];
+    assert!(text.contains("shop-bbbbbbbbbb-.*") && text.matches(r#"namespace="fintech""#).count() == 2, "{text}");
+    let Counts::Windows(windows, _) = counts else { panic!("{counts:?}") };
+    let (last, before) = windows.split_last().unwrap();
+    assert_eq!(last.gates["value"].unwrap().canary, Some(Side::Value { nano: 750_000_000 }));
+    assert!(!before.is_empty() && before.iter().all(|window| window.gates["value"] == Err(Unknown::NoData)));
+    let (counts, texts) = with_value(&store, &subject, &Ask::Baseline, &number(0.2));
+    assert!(texts[0].contains("shop-aaaaaaaaaa-.*"), "preflight asks about stable: {}", texts[0]);
+    let Counts::Baseline { gates, .. } = counts else { panic!() };
+    assert_eq!(gates["value"].as_ref().unwrap().side, Side::Value { nano: 200_000_000 });
+}
+
+#[test]
+fn a_query_that_fails_silences_its_own_gate_alone() {
+    let rows = [(REQUESTS, &[][..], 10.0)];
+    let subject = subject(vec![errors(), query("a")]);
+    let failed = Answer { failed: Some(Unknown::TooExpensive), ..Answer::default() };
+    let (counts, _) = with_value(&both(&rows, &rows), &subject, &Ask::Windows, &failed);
+    let Counts::Windows(windows, _) = counts else { panic!("{counts:?}") };
+    let last = windows.last().unwrap();
+    assert_eq!(last.gates["value"], Err(Unknown::TooExpensive));
+    assert_eq!(sides(last, "errors").0, count(0, 10));
+}
+
+#[test]
+fn queries_that_reach_beyond_the_rollout_or_mean_nothing_are_never_sent() {
+    let store = both(&[(REQUESTS, &[], 1.0)], &[(REQUESTS, &[], 1.0)]);
+    for (promql, says) in [
+        (r#"sum(rate(a{namespace="payments"}[1m]))"#, "selects the namespace"),
+        (r#"sum(rate(a{namespace=~"pay.*"}[1m]))"#, "selects the namespace"),
+        (r#"a{job="x" or namespace="payments"}"#, "joined by `or`"),
+        ("1 + 1", "reads no series"),
+        ("sum(", "does not parse"),
+    ] {
+        let subject = subject(vec![errors(), query(promql)]);
+        let (counts, texts) = with_value(&store, &subject, &Ask::Baseline, &number(0.0));
+        assert!(texts.is_empty(), "{texts:?}");
+        let Counts::Baseline { gates, .. } = counts else { panic!() };
+        let unfit = gates["value"].clone().unwrap_err();
+        assert!(unfit.fatal && unfit.message.contains(says), "{promql}: {}", unfit.message);
+        let (counts, texts) = with_value(&store, &subject, &Ask::Windows, &number(0.0));
+        assert!(texts.is_empty());
+        let Counts::Windows(windows, _) = counts else { panic!() };
+        assert_eq!(windows.last().unwrap().gates["value"], Err(Unknown::BadQuery));
+    }
+}
+
+fn native(store: &Answer, pod: &str, samples: &[(f64, &[(f64, f64, f64)])]) -> Answer {
+    let labels = [
+        ("__name__", "gen_ai_client_operation_duration_seconds"),
+        ("namespace", "fintech"),
+        ("pod", pod),
+        ("job", "pods"),
+        ("instance", pod),
+    ];
+    let histograms = samples
+        .iter()
+        .map(|(seconds, buckets)| Histogram {
+            at: at(*seconds),
+            count: buckets.iter().map(|(.., count)| count).sum(),
+            buckets: buckets.to_vec(),
+        })
+        .collect();
+    let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let mut answer = store.clone();
+    answer.series.push(Series { labels, histograms, ..Series::default() });
+    answer
+}
+
+fn natives(canary: &[(f64, &[(f64, f64, f64)])], stable: &[(f64, &[(f64, f64, f64)])]) -> Vec<Window> {
+    let mut store = Store::default();
+    for pod in [CANARY, STABLE] {
+        for k in 0..4 {
+            store.scrape(pod, f64::from(k) * 5.0 - 2.0, &[]);
+        }
+    }
+    let subject = subject(vec![latency(1_500_000)]);
+    let now = at(12.0) as f64 / 1000.0;
+    let asked = queries(&subject, &Ask::Windows, &Watch::default(), now);
+    assert!(asked[0].promql.contains("gen_ai_client_operation_duration_seconds|"), "{}", asked[0].promql);
+    let answer = native(&native(&store.answer(&asked[0]), CANARY, canary), STABLE, stable);
+    let prices = PriceTable::built_in().unwrap();
+    match digest(&subject, &Ask::Windows, &Watch::default(), &[answer], &prices, now) {
+        Counts::Windows(windows, _) => windows,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_native_histogram_counts_a_threshold_inside_of_a_bucket_twice() {
+    let buckets = |k: f64| [(0.5, 1.0, 10.0 * k), (1.0, 2.0, 4.0 * k), (2.0, 4.0, 1.0 * k)];
+    let all: Vec<[(f64, f64, f64); 3]> = [1.0, 2.0, 3.0, 4.0].map(buckets).to_vec();
+    let samples: Vec<(f64, &[(f64, f64, f64)])> =
+        all.iter().zip([-2.0, 3.0, 8.0, 13.0]).map(|(buckets, at)| (at, &buckets[..])).collect();
+    let windows = natives(&samples, &samples);
+    assert_eq!(sides(&windows[0], "latency").0, Some(Side::Count { above: 1, below: 5, total: 15 }));
+}
+
+#[test]
+fn buckets_that_were_merged_say_nothing_of_that_window_and_count_again_in_the_next() {
+    let fine: &[(f64, f64, f64)] = &[(1.0, 1.4, 10.0), (1.4, 2.0, 4.0)];
+    let merged: &[(f64, f64, f64)] = &[(1.0, 2.0, 28.0)];
+    let next: &[(f64, f64, f64)] = &[(1.0, 2.0, 30.0), (2.0, 4.0, 3.0)];
+    let canary = [(-2.0, fine), (3.0, merged), (8.0, next)];
+    let steady: &[(f64, f64, f64)] = &[(0.5, 1.0, 10.0)];
+    let stable = [(-2.0, steady), (3.0, steady), (8.0, steady), (13.0, steady)];
+    let windows = natives(&canary, &stable);
+    assert_eq!(refusal(&windows[0], "latency"), Unknown::SchemaChanged);
+    assert_eq!(sides(&windows[1], "latency").0, Some(Side::Count { above: 3, below: 5, total: 5 }));
+}
