@@ -35,9 +35,9 @@ fn find<'a>(place: usize, asked: &[(Query, &'a Answer)]) -> Option<&'a Answer> {
     asked.iter().find(|(query, _)| query.brings == Brings::Value(place)).map(|(_, answer)| *answer)
 }
 
-/// The values of this moment belong to the newest window.
+/// The values of this moment belong to the newest window; of the time before nothing is known.
 pub(crate) fn put(subject: &Subject, asked: &[(Query, &Answer)], windows: &mut [Window]) {
-    let Some(newest) = windows.last_mut() else { return };
+    let Some((newest, earlier)) = windows.split_last_mut() else { return };
     for (place, gate) in subject.gates.iter().enumerate() {
         if !matches!(gate.kind, GateKind::Query { .. }) {
             continue;
@@ -45,6 +45,9 @@ pub(crate) fn put(subject: &Subject, asked: &[(Query, &Answer)], windows: &mut [
         let result = find(place, asked).map_or(Err(Unknown::BadQuery), value);
         let sides = result.map(|value| Sides { canary: Some(value), ..Sides::default() });
         newest.gates.insert(gate.name.clone(), sides);
+        for window in &mut *earlier {
+            window.gates.insert(gate.name.clone(), Err(Unknown::NoData));
+        }
     }
 }
 
