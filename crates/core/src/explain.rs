@@ -93,9 +93,10 @@ pub fn gate(view: &GateView) -> String {
         Verdict::Fail => format!("worse than allowed; {}", chance(view.ln_fail)),
         Verdict::Pass => "good enough for the next step".to_owned(),
         Verdict::Unknown => format!(
-            "{}; evidence against it {} (rolls back at {}), for it {} (passes at {})",
+            "{}; evidence against it {} ({} at {}), for it {} (passes at {})",
             unknown(view.unknown.unwrap_or(Unknown::Undecided)),
             odds(view.ln_fail),
+            if view.advisory { "fails" } else { "rolls back" },
             power(view.ln_fail_at),
             odds(view.ln_pass),
             power(view.ln_pass_at)

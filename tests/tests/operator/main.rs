@@ -3,6 +3,7 @@
 
 mod back;
 mod byhand;
+mod catalogue;
 mod commands;
 mod forward;
 mod input;

@@ -311,7 +311,8 @@ impl<'a> Context<'a> {
                     let over = bake.is_some_and(microapp_stats::BakeGate::over);
                     view.over = over;
                     view.ln_fail = bake.map_or(0.0, microapp_stats::BakeGate::ln_e);
-                    (false, !over, false)
+                    // What only advises has no step to go back to.
+                    (over && gate.advisory, !over, false)
                 } else {
                     view.ln_fail = bake.map_or(rate.ln_e_fail(), |bake| bake.ln_e().max(rate.ln_e_fail()));
                     view.ln_pass = rate.ln_e_pass(self.next_weight);
