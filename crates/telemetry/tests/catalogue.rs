@@ -8,7 +8,9 @@ use microapp_core::{
     counts::{Ask, Counts, Side, Unknown, Watch, Window},
     strategy::{Gate, GateKind, Judged, Mean, Preset, Share, Slow},
 };
-use microapp_telemetry::{Answer, Brings, Histogram, Pin, PriceTable, Sample, Series, Subject, digest, queries};
+use microapp_telemetry::{
+    Answer, Brings, Histogram, Pin, PriceTable, Sample, Series, Subject, decode::decode, digest, queries,
+};
 
 const FIRST: &str = "gen_ai_client_operation_time_to_first_chunk_seconds";
 const USAGE: &str = "gen_ai_client_token_usage_sum";
@@ -376,4 +378,37 @@ fn buckets_that_were_merged_say_nothing_of_that_window_and_count_again_in_the_ne
     let windows = natives(&canary, &stable);
     assert_eq!(refusal(&windows[0], "latency"), Unknown::SchemaChanged);
     assert_eq!(sides(&windows[1], "latency").0, Some(Side::Count { above: 3, below: 5, total: 5 }));
+}
+
+/// Prometheus 3.14 about itself and about another one, scraped every 2 s with native histograms, on 2026-11-25. The
+/// labels `namespace` and `pod` were given in its configuration.
+const NATIVE: &str = include_str!("fixtures/native-prometheus-3.14.json");
+
+#[test]
+fn captured_native_histograms_count_as_prometheus_counts_them() {
+    let mut answer = decode(NATIVE.as_bytes()).unwrap();
+    for series in &mut answer.series {
+        let name = series.labels.get_mut("__name__").unwrap();
+        if name == "prometheus_http_request_duration_seconds" {
+            *name = "gen_ai_client_operation_duration_seconds".to_owned();
+        }
+    }
+    let first = answer.series[0].histograms[0].at;
+    let mut subject = subject(vec![latency(244)]);
+    (subject.attempt_started, subject.interval) = ((first / 1000) as f64, Some(2.0));
+    let now = first as f64 / 1000.0 + 16.0;
+    let prices = PriceTable::built_in().unwrap();
+    let counts = digest(&subject, &Ask::Windows, &Watch::default(), &[answer], &prices, now);
+    let Counts::Windows(windows, _) = counts else { panic!("{counts:?}") };
+    let mut sum = [(0, 0, 0); 2];
+    for window in &windows {
+        let (canary, stable) = sides(window, "latency");
+        for (sum, side) in sum.iter_mut().zip([canary, stable]) {
+            let Some(Side::Count { above, below, total }) = side else { panic!("{window:?}") };
+            *sum = (sum.0 + above, sum.1 + below, sum.2 + total);
+        }
+    }
+    // 0.000244 s lies in the bucket up to 0.000244140625 s, of which `histogram_fraction` said at the last scrape that
+    // 24 and 22 requests were not slower.
+    assert_eq!(sum, [(21, 28, 40), (21, 26, 40)]);
 }
