@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::float_cmp)]
 
 mod bad_input;
+mod catalogue;
 mod hands;
 mod idle;
 mod install;
