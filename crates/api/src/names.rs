@@ -19,6 +19,11 @@ pub fn prompts(rollout: &str, revision: &str) -> String {
     format!("{rollout}-{revision}-prompts")
 }
 
+/// Name of the ConfigMap with the trace of a revision's attempts: `<name>-<revision>-trace`.
+pub fn trace(rollout: &str, revision: &str) -> String {
+    format!("{rollout}-{revision}-trace")
+}
+
 /// Name of the Service that always selects the stable revision: the rollout's own.
 pub fn apex(rollout: &str) -> String {
     rollout.to_owned()

@@ -42,7 +42,7 @@ pub enum Verb {
     /// One screen: revisions, weights, step, time left, gates with numbers
     Status(StatusArgs),
     /// The decision in words: what was seen, how strong the evidence is, what happens next and when
-    Why(Named),
+    Why(WhyArgs),
     /// How a rollout would go, before anything is applied: steps and their time, which gates can fail
     Plan(PlanArgs),
     /// All traffic back to stable, at once; the revision is not tried again by itself
@@ -68,6 +68,18 @@ pub struct Named {
     /// The rollout
     #[arg(value_name = "NAME", value_parser = name)]
     pub name: String,
+}
+
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    #[command(flatten)]
+    pub named: Named,
+    /// Print what was recorded of an attempt, one JSON object a line, for `replay`
+    #[arg(long)]
+    pub trace: bool,
+    /// The revision whose trace is wanted; without it the one on trial, or the last one that was
+    #[arg(long, value_name = "REVISION", requires = "trace")]
+    pub revision: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -132,7 +144,8 @@ pub struct ReplayArgs {
     /// The MicroAppRollout, as YAML or JSON; - reads it from stdin
     #[arg(short, long, value_name = "ROLLOUT.yaml")]
     pub filename: PathBuf,
-    /// The trace, one JSON object a line; - reads it from stdin
+    /// The trace, one JSON object a line; - reads it from stdin. One that `why --trace` printed is run pass by pass, and
+    /// every decision is compared with the recorded one
     #[arg(long, value_name = "FILE", default_value = "-")]
     pub trace: PathBuf,
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt, future};
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ConfigMap;
 use kube_client::{
     Api, Client, Config, ResourceExt,
     api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams},
@@ -28,6 +29,7 @@ const MANAGER: &str = "kubectl-microapp";
 pub struct Cluster {
     rollouts: Api<MicroAppRollout>,
     routes: Api<DynamicObject>,
+    config_maps: Api<ConfigMap>,
     /// Where it looks.
     pub namespace: String,
     patience: Duration,
@@ -55,6 +57,7 @@ impl Cluster {
         let route = ApiResource::from_gvk(&GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute"));
         Self {
             rollouts: Api::namespaced(client.clone(), &namespace),
+            config_maps: Api::namespaced(client.clone(), &namespace),
             routes: Api::namespaced_with(client, &namespace, &route),
             namespace,
             patience,
@@ -77,6 +80,20 @@ impl Cluster {
     pub async fn stable(&self, name: &str) -> Result<Option<String>, Failure> {
         let rollout = self.timed(self.rollouts.get_opt(name)).await?;
         Ok(rollout.and_then(|rollout| Some(rollout.status?.stable?.revision)))
+    }
+
+    /// What was recorded of a revision's attempts.
+    ///
+    /// # Errors
+    /// The API server's answer, or its silence; there is none.
+    pub async fn trace(&self, name: &str, revision: &str) -> Result<ConfigMap, Failure> {
+        let trace = names::trace(name, revision);
+        let found = self.timed(self.config_maps.get_opt(&trace)).await?;
+        found.ok_or_else(|| {
+            Failure::error(format!(
+                "there is no trace of revision {revision}: it has had no traffic yet, or its records are gone ({trace})"
+            ))
+        })
     }
 
     /// A rollout with its route. Someone who may not read routes sees the rest.

@@ -13,6 +13,7 @@ pub mod outcome;
 pub mod paint;
 pub mod plan;
 pub mod screen;
+pub mod trace;
 pub mod verbs;
 pub mod view;
 pub mod why;

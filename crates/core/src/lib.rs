@@ -25,6 +25,7 @@ pub mod revision;
 pub mod simulate;
 pub mod status;
 pub mod strategy;
+pub mod trace;
 pub mod world;
 
 pub use after::after;

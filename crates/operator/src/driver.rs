@@ -14,6 +14,7 @@ use crate::{
     member::Member,
     observe::{look_again, observe},
     report::{Report, report},
+    trace::Traced,
 };
 
 /// What comes after a pass.
@@ -39,11 +40,12 @@ pub(crate) async fn pass(member: &mut Member) -> Result<Next, PassError> {
     world.obstacle.clone_from(&member.memory.obstacle);
     let term = fleet.leadership.term();
     member.memory.enter(term);
-    let judgement = member.memory.judge(&world, now, &mut member.poller);
-    let plan = decide(&world, now, &judgement);
+    let known = member.memory.judge(&world, now, &mut member.poller);
+    let judgement = &known.judgement;
+    let plan = decide(&world, now, judgement);
     let applied = match &plan.write {
         Some(write) if term.is_some() => {
-            let evidence = member.memory.evidence.as_ref();
+            let evidence = member.memory.track.evidence.as_ref();
             let apply = Apply { fleet: &fleet, objects: &objects, world: &world, evidence, stop: &member.stop };
             apply::apply(&apply, write).await
         }
@@ -52,11 +54,15 @@ pub(crate) async fn pass(member: &mut Member) -> Result<Next, PassError> {
     // Only who leads asks: the others would double the load and write nothing. A write that fails is no reason not to.
     let ask = plan.ask.as_ref().filter(|_| term.is_some());
     let asked = member.memory.question(&world).zip(ask);
-    let due = asked.and_then(|(question, ask)| member.poller.turn(context, question, ask, &judgement, now));
+    let due = asked.and_then(|(question, ask)| member.poller.turn(context, question, ask, judgement, now));
     let outcome = applied?;
     member.memory.passed(&plan, &outcome);
-    let newest = member.memory.evidence.as_ref().and_then(|evidence| evidence.watch.newest);
-    let told = Report { world: &world, plan: &plan, judgement: &judgement, outcome: &outcome, newest, decided: now };
+    if term.is_some() {
+        let (memory, known) = (&member.memory, &known);
+        member.tracer.pass(&Traced { fleet: &fleet, memory, world: &world, known, plan: &plan, outcome: &outcome, now });
+    }
+    let newest = member.memory.track.evidence.as_ref().and_then(|evidence| evidence.watch.newest);
+    let told = Report { world: &world, plan: &plan, judgement, outcome: &outcome, newest, decided: now };
     report(&fleet, &told);
     Ok(match outcome {
         Outcome::Written { .. } => Next::Again,

@@ -1,16 +1,13 @@
 //! What a rollout's task keeps in memory: the evidence of the running attempt, restored from status where there is one,
 //! and since when something has been wanted. All of it may be lost at any moment.
 
-use std::sync::Arc;
-
 use jiff::{SignedDuration, Timestamp};
 use microapp_api::conditions::Reason;
 use microapp_core::{
-    Evidence, Judgement, Plan, Position, Revision, Write,
+    Judgement, Plan, Revision, Write,
     counts::{Counts, Watch},
-    fold, judge,
+    evidence::{Place, Track, started},
     lens::Prompts,
-    register::Register,
     world::{Desired, Obstacle, Pod, World},
 };
 use microapp_telemetry::{PodRef, Subject};
@@ -23,8 +20,10 @@ const REFUSED: SignedDuration = SignedDuration::from_mins(10);
 /// The memory of one rollout.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    /// Of the attempt that the register names.
-    pub evidence: Option<Evidence>,
+    /// The evidence of the attempt that the register names.
+    pub track: Track,
+    /// Nothing has been remembered yet, or all of it was dropped.
+    known: bool,
     /// Name and version of the prompts' ConfigMap that was read last, and its content.
     pub prompts: Option<((String, String), Prompts)>,
     wanted: Option<(Wish, Timestamp)>,
@@ -33,8 +32,19 @@ pub(crate) struct Memory {
     /// What kept the last write from getting through.
     pub obstacle: Option<Obstacle>,
     term: Option<i64>,
-    /// How often a plan that preflight refused was replaced.
-    plans: u32,
+}
+
+/// What a pass knew beside its world.
+#[derive(Debug)]
+pub(crate) struct Known {
+    /// What the evidence says.
+    pub judgement: Judgement,
+    /// What telemetry brought since the last pass.
+    pub counts: Option<Counts>,
+    /// Memory began with this pass.
+    pub fresh: bool,
+    /// The evidence was read out of status.
+    pub restored: bool,
 }
 
 /// What is wanted, as far as "since when" asks.
@@ -53,22 +63,12 @@ pub(crate) struct Question {
     pub interval: f64,
 }
 
-/// The attempt and the weight that a question is about: an answer about another one is thrown away and asked for again.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Place {
-    pub attempt: i64,
-    pub since: f64,
-    /// How often the plan was another one.
-    pub plan: u32,
-}
-
 impl Memory {
-    /// Somebody else may have led since our last term: what we know is then older than what stands in status.
+    /// Somebody else may have led before this term: what we know is then older than what stands in status.
     pub fn enter(&mut self, term: Option<i64>) {
         if term.is_some() && term != self.term {
-            if self.term.is_some() {
-                self.evidence = None;
-            }
+            self.track = Track::default();
+            self.known = false;
             self.term = term;
         }
     }
@@ -120,38 +120,23 @@ impl Memory {
     }
 
     /// The evidence of the attempt with what came in, and what it says.
-    pub fn judge(&mut self, world: &World, now: Timestamp, poller: &mut Poller) -> Judgement {
-        let Some(register) = world.route().map(|route| &route.register) else {
-            self.evidence = None;
-            return Judgement::default();
-        };
-        self.evidence = self.evidence.take().filter(|evidence| evidence.attempt == register.attempt);
-        if self.evidence.as_ref().is_some_and(|evidence| is_of_another_plan(evidence, world)) {
-            self.evidence = None;
-            self.plans = self.plans.wrapping_add(1);
-        }
-        if let Some(position) = position(world, register) {
-            if self.evidence.is_none() {
-                self.evidence = restore(world, register, position.since);
-            }
-            let mail = poller.take(Place { attempt: position.attempt, since: position.since, plan: self.plans });
-            if let Some(evidence) = &self.evidence {
-                let moved = evidence.step != position.step || evidence.since.to_bits() != position.since.to_bits();
-                if moved || mail.is_some() {
-                    self.evidence = Some(fold(evidence, &position, &mail.unwrap_or(Counts::None)));
-                }
-            }
-        }
-        self.evidence.as_ref().map_or_else(Judgement::default, |evidence| judge(evidence, seconds(now)))
+    pub fn judge(&mut self, world: &World, now: Timestamp, poller: &mut Poller) -> Known {
+        let fresh = !std::mem::replace(&mut self.known, true);
+        let had = self.track.evidence.is_some();
+        let place = self.track.enter(world);
+        let restored = !had && self.track.evidence.is_some();
+        let counts = place.and_then(|place| poller.take(place));
+        let judgement = self.track.see(world, counts.as_ref(), now);
+        Known { judgement, counts, fresh, restored }
     }
 
     /// What to ask Prometheus, where an attempt runs.
-    pub fn question(&self, world: &World) -> Option<Question> {
-        let evidence = self.evidence.as_ref()?;
+    pub fn question(&mut self, world: &World) -> Option<Question> {
+        let place = self.track.enter(world)?;
+        let evidence = self.track.evidence.as_ref()?;
         let route = world.route()?;
         let register = &route.register;
         let canary = register.canary.as_ref()?;
-        let position = position(world, register)?;
         let recorded = world.arm(canary).record.as_ref().map(|record| record.raw.port).filter(|port| *port > 0);
         let subject = Subject {
             namespace: world.object.namespace.clone(),
@@ -167,43 +152,8 @@ impl Memory {
             stable_pods: pods(world, &register.stable),
             interval: evidence.ready.then_some(evidence.interval),
         };
-        let place = Place { attempt: position.attempt, since: position.since, plan: self.plans };
         Some(Question { subject, watch: evidence.watch.clone(), place, interval: evidence.interval })
     }
-}
-
-/// Did what preflight refused give way to another plan? Once it has passed the evidence has its plan for good.
-fn is_of_another_plan(evidence: &Evidence, world: &World) -> bool {
-    !evidence.ready && world.plan().is_some_and(|plan| plan != *evidence.strategy)
-}
-
-/// When the attempt began, by the copy in status: the one that a restart finds too.
-fn started(world: &World) -> Option<f64> {
-    Some(seconds(world.status.canary.as_ref()?.started_at.as_ref()?.0))
-}
-
-fn position(world: &World, register: &Register) -> Option<Position> {
-    register.canary.as_ref()?;
-    let started = started(world)?;
-    let plan = world.plan()?;
-    let wanted = register.step.and_then(|step| plan.steps.get(step)).map_or_else(Default::default, |step| step.weight);
-    let by_hand = world.route().and_then(microapp_core::world::Route::weight).is_some_and(|weight| weight < wanted);
-    Some(Position {
-        attempt: register.attempt,
-        step: register.step,
-        since: register.since.map_or(started, seconds),
-        paused: register.tokens.paused() || by_hand,
-    })
-}
-
-/// From the checkpoint in status; from the beginning where there is none that reads.
-fn restore(world: &World, register: &Register, since: f64) -> Option<Evidence> {
-    let plan = Arc::new(world.plan()?);
-    let saved = world.status.canary.as_ref().and_then(|canary| canary.evidence.as_deref());
-    let loaded = saved
-        .and_then(|text| Evidence::load(text, plan.clone()))
-        .filter(|evidence| evidence.attempt == register.attempt);
-    Some(loaded.unwrap_or_else(|| Evidence::begin(register.attempt, plan, since)))
 }
 
 fn pods(world: &World, revision: &Revision) -> Vec<PodRef> {

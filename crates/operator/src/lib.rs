@@ -24,6 +24,8 @@ pub mod metrics;
 mod observe;
 mod poll;
 mod report;
+pub mod scheduler;
+pub mod trace;
 mod watch;
 
 use std::sync::Arc;
@@ -42,6 +44,7 @@ use crate::{
     health::Gates,
     lease::{Candidate, Leadership},
     metrics::Metrics,
+    scheduler::Scheduler,
 };
 
 /// Everything that an operator needs from outside.
@@ -50,7 +53,7 @@ pub struct Context {
     /// The API server.
     pub cluster: Cluster,
     /// Whoever answers the gates' questions.
-    pub prometheus: Arc<dyn Prometheus>,
+    pub prometheus: Arc<Scheduler>,
     /// USD per million tokens.
     pub prices: Arc<PriceTable>,
     /// The time.
@@ -94,7 +97,7 @@ impl Context {
         Self {
             recorder: Recorder::new(client.clone(), reporter),
             cluster: Cluster::new(client, urgent),
-            prometheus,
+            prometheus: Scheduler::new(prometheus),
             prices,
             clock,
             namespaces: Vec::new(),

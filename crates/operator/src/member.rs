@@ -18,6 +18,7 @@ use crate::{
     fleet::Fleet,
     poll::Poller,
     report,
+    trace::Tracer,
 };
 
 /// After a pass that failed: doubled each time, with jitter.
@@ -33,6 +34,7 @@ pub(crate) struct Member {
     pub key: Key,
     pub memory: Memory,
     pub poller: Poller,
+    pub tracer: Tracer,
     wake: Arc<Notify>,
     pub stop: CancellationToken,
     failures: u32,
@@ -42,7 +44,8 @@ pub(crate) struct Member {
 impl Member {
     pub fn new(fleet: Arc<Fleet>, key: Key, wake: Arc<Notify>, stop: CancellationToken) -> Self {
         let poller = Poller::new(wake.clone(), stop.clone());
-        Self { fleet, key, memory: Memory::default(), poller, wake, stop, failures: 0, contested: 0 }
+        let tracer = Tracer::new(fleet.context().clone(), stop.clone());
+        Self { fleet, key, memory: Memory::default(), poller, tracer, wake, stop, failures: 0, contested: 0 }
     }
 
     /// Until the rollout or the operator goes.

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use microapp_core::{
     Judgement,
     counts::{Ask, Counts},
-    evidence::Preflight,
+    evidence::{Place, Preflight},
 };
 use tokio::{
     sync::Notify,
@@ -21,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Context,
     clock::seconds,
-    evidence::{Place, Question},
+    evidence::Question,
+    scheduler::{Asker, Lane},
 };
 
 /// No question takes longer, whatever the client thinks.
@@ -37,6 +38,7 @@ pub(crate) struct Poller {
     stop: CancellationToken,
     last: Option<(Timestamp, Ask)>,
     failures: i32,
+    asked_at: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -47,7 +49,7 @@ struct Slot {
 
 impl Poller {
     pub fn new(wake: Arc<Notify>, stop: CancellationToken) -> Self {
-        Self { slot: Arc::default(), wake, stop, last: None, failures: 0 }
+        Self { slot: Arc::default(), wake, stop, last: None, failures: 0, asked_at: None }
     }
 
     /// The answer that came, if it is about this place.
@@ -76,11 +78,12 @@ impl Poller {
         if lock(&self.slot).busy {
             return None;
         }
-        let due = self.due(ask, judgement, question.interval, now);
+        let due = self.due(context, ask, judgement, question.interval, now);
         if due > now {
             return Some(due);
         }
         self.last = Some((now, ask.clone()));
+        self.asked_at = Some(Instant::now());
         lock(&self.slot).busy = true;
         let done = Done { slot: self.slot.clone(), wake: self.wake.clone() };
         tokio::spawn(answer(context.clone(), question, ask.clone(), done, self.stop.clone()));
@@ -88,7 +91,14 @@ impl Poller {
     }
 
     /// By the targets' own scrapes, and never more often than four times an interval.
-    fn due(&self, ask: &Ask, judgement: &Judgement, interval: f64, now: Timestamp) -> Timestamp {
+    fn due(
+        &self,
+        context: &Context,
+        ask: &Ask,
+        judgement: &Judgement,
+        interval: f64,
+        now: Timestamp,
+    ) -> Timestamp {
         let Some((last, asked)) = &self.last else { return now };
         if asked != ask {
             return now;
@@ -96,6 +106,9 @@ impl Poller {
         let span = |seconds: f64| SignedDuration::from_millis((seconds * 1000.0) as i64);
         let at = |delay: SignedDuration| last.checked_add(delay).unwrap_or(now);
         if self.failures > 0 {
+            if self.asked_at.is_some_and(|asked| context.prometheus.recovered_since(asked)) {
+                return now;
+            }
             return at(SignedDuration::from_secs(i64::from(self.failures.min(5))));
         }
         match ask {
@@ -119,7 +132,10 @@ async fn answer(context: Arc<Context>, question: Question, ask: Ask, done: Done,
     let now = seconds(context.clock.now());
     let begun = Instant::now();
     let Question { subject, watch, place, interval: _ } = &question;
-    let asking = microapp_telemetry::ask(&*context.prometheus, subject, &ask, watch, &context.prices, now);
+    // At weight 0 nobody is in danger.
+    let lane = if subject.weight_ppm > 0 { Lane::Exposed } else { Lane::Patient };
+    let asker = Asker { scheduler: &context.prometheus, lane };
+    let asking = microapp_telemetry::ask(&asker, subject, &ask, watch, &context.prices, now);
     let (counts, outcome) = tokio::select! {
         () = stop.cancelled() => return,
         answered = timeout(DEADLINE, asking) => match answered {
@@ -131,6 +147,9 @@ async fn answer(context: Arc<Context>, question: Question, ask: Ask, done: Done,
             Err(_) => (Counts::Silent(microapp_core::counts::Unknown::Unreachable), "timeout"),
         },
     };
+    if matches!(counts, Counts::Silent(_)) {
+        context.prometheus.wake_when_back(&done.wake);
+    }
     context.metrics.query(outcome, begun.elapsed());
     tracing::debug!(namespace = subject.namespace, name = subject.name, ?ask, outcome, ?counts, "asked");
     lock(&done.slot).mail = Some((*place, counts));

@@ -34,7 +34,7 @@ pub trait Prometheus: Send + Sync {
 }
 
 /// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum QueryError {
     /// The address is no URL, or TLS could not be set up.
     #[error("the address of Prometheus cannot be used")]
@@ -51,6 +51,9 @@ pub enum QueryError {
     /// No whole answer in time.
     #[error("Prometheus did not answer in time")]
     Timeout,
+    /// It did not answer others a moment ago, and is left alone until a probe has got through.
+    #[error("Prometheus does not answer; it is asked again when a probe gets through")]
+    BackedOff,
     /// The connection broke off.
     #[error("the connection to Prometheus broke off")]
     Broken,
@@ -78,12 +81,23 @@ impl QueryError {
             Self::Token { .. } => "token",
             Self::Connect => "connect",
             Self::Timeout => "timeout",
+            Self::BackedOff => "backed_off",
             Self::Broken => "broken",
             Self::Status { .. } => "status",
             Self::TooLarge => "too_large",
             Self::Decode(DecodeError::NotPrometheus { .. } | DecodeError::NoSeries) => "not_prometheus",
             Self::Decode(DecodeError::Refused { kind }) => kind,
             Self::Decode(DecodeError::Value) => "value",
+        }
+    }
+
+    /// Is the server at fault, whatever was asked?
+    pub const fn is_of_the_server(&self) -> bool {
+        match self {
+            Self::Connect | Self::Timeout | Self::BackedOff | Self::Broken => true,
+            Self::Status { status, .. } => *status >= 500,
+            Self::Decode(DecodeError::NotPrometheus { .. }) => true,
+            Self::Address | Self::Token { .. } | Self::TooLarge | Self::Decode(_) => false,
         }
     }
 
@@ -99,6 +113,7 @@ impl QueryError {
             | Self::Token { .. }
             | Self::Connect
             | Self::Timeout
+            | Self::BackedOff
             | Self::Broken
             | Self::Status { .. }
             | Self::Decode(_) => Unknown::Unreachable,

@@ -15,3 +15,4 @@ mod quiet;
 mod speed;
 mod stage;
 mod sweep;
+mod trace;

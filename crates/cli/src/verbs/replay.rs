@@ -7,7 +7,11 @@ use std::{
     path::Path,
 };
 
-use microapp_core::replay::Replay;
+use microapp_core::{
+    replay::Replay,
+    trace::{Replayed, Rerun},
+};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
@@ -36,6 +40,8 @@ pub fn run(args: &ReplayArgs) -> Result<Exit, Failure> {
 /// One line in, one line out.
 fn answer(replay: &mut Replay, mut trace: impl BufRead, mut out: impl Write) -> Result<Exit, Failure> {
     let mut line = Vec::new();
+    let mut rerun: Option<Rerun> = None;
+    let mut same = 0_u64;
     for number in 1_u64.. {
         line.clear();
         let malformed = |sentence: &str| Failure::usage(format!("line {number}: {sentence}"));
@@ -43,13 +49,41 @@ fn answer(replay: &mut Replay, mut trace: impl BufRead, mut out: impl Write) -> 
             break;
         }
         let text = str::from_utf8(&line).map_err(|_| malformed("not UTF-8"))?.trim_end_matches(['\n', '\r']);
+        if number == 1 && is_recorded(text) {
+            rerun = Some(Rerun::default());
+        }
+        if let Some(rerun) = &mut rerun {
+            let Replayed { answer, difference } =
+                rerun.line(text).map_err(|sentence| malformed(&sentence.to_string()))?;
+            if let Some(difference) = difference {
+                return Err(Failure::error(format!("line {number}: {difference}")));
+            }
+            same += 1;
+            out.write_all(answer.as_bytes())?;
+            out.write_all(b"\n")?;
+            out.flush()?;
+            continue;
+        }
         if let Some(mut answer) = replay.line(text).map_err(|sentence| malformed(&sentence.to_string()))? {
             answer.push('\n');
             out.write_all(answer.as_bytes())?;
             out.flush()?;
         }
     }
+    if rerun.is_some() {
+        let decisions = if same == 1 { "decision, the same" } else { "decisions, all the same" };
+        eprintln!("{same} {decisions} byte for byte");
+    }
     Ok(Exit::Ok)
+}
+
+/// Is it a line that the operator recorded?
+fn is_recorded(line: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Peek {
+        pass: Option<serde::de::IgnoredAny>,
+    }
+    serde_json::from_str::<Peek>(line).is_ok_and(|peek| peek.pass.is_some())
 }
 
 /// The rollout out of a file that may hold other objects too.

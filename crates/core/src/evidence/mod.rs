@@ -9,6 +9,7 @@ mod gate;
 mod judge;
 mod marks;
 mod plain;
+mod track;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use jiff::Timestamp;
 pub use codec::saved_at;
 pub use fold::fold;
 pub use gate::{GateEvidence, Seen};
+pub use track::{Place, Track, started};
 pub use judge::{GateView, Judgement, Preflight, Refusal, SteppedBack, judge};
 
 use crate::{

@@ -47,15 +47,20 @@ pub struct Outcome {
 
 impl Outcome {
     pub(super) fn new(action: Action, world: &World, strategy: &Strategy, plan: &Plan) -> Self {
+        Self::at(action, world, strategy.last(), &plan.why.reason)
+    }
+
+    /// In a world; `last`: the index of the plan's last step.
+    pub(crate) fn at(action: Action, world: &World, last: usize, reason: &str) -> Self {
         let route = world.route();
         let (weight, step) = match action {
-            Action::Promote => (100.0, Some(strategy.last())),
+            Action::Promote => (100.0, Some(last)),
             Action::Hold | Action::Raise | Action::Lower | Action::Pause | Action::Rollback => (
                 route.and_then(crate::world::Route::weight).unwrap_or_default().percent(),
                 route.and_then(|route| route.register.step),
             ),
         };
-        Self { action, weight, step, reason: plan.why.reason.clone() }
+        Self { action, weight, step, reason: reason.to_owned() }
     }
 
     /// Is the attempt over?
@@ -76,7 +81,7 @@ impl Outcome {
 
 impl Action {
     /// A hold is a pause where a person, or an incident of the environment, is the reason.
-    pub(super) fn or_pause(self, plan: &Plan, seen: &Judgement) -> Self {
+    pub(crate) fn or_pause(self, plan: &Plan, seen: &Judgement) -> Self {
         let incident = seen.gates.iter().any(|gate| gate.unknown == Some(Unknown::Guarded));
         let paused = plan.state == State::Held && plan.why.reason == "AwaitingApproval";
         if self == Self::Hold && (incident || paused) { Self::Pause } else { self }
@@ -92,6 +97,14 @@ pub(super) struct Answer<'a> {
     step: i64,
     reason: &'a str,
     gates: Vec<GateAnswer>,
+}
+
+/// The answer to a recorded pass; without gates where no plan is known.
+pub(crate) fn answer(t: &str, outcome: &Outcome, strategy: Option<&Strategy>, seen: &Judgement) -> String {
+    match strategy {
+        Some(strategy) => Answer::new(t, outcome, strategy, seen).to_json(),
+        None => outcome.repeat(t),
+    }
 }
 
 /// A number as it was read.
@@ -162,7 +175,7 @@ impl GateAnswer {
 }
 
 /// Counts in the form in which they are read.
-fn counts(side: Side) -> Value {
+pub(crate) fn counts(side: Side) -> Value {
     match side {
         Side::Count { above, below, total } if above == below => json!([above, total]),
         Side::Count { above, below, total } => json!([above, below, total]),

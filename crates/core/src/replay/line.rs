@@ -18,8 +18,8 @@ use crate::{
 pub struct Malformed(pub String);
 
 impl Malformed {
-    pub(super) fn new(text: &str) -> Self {
-        Self(text.to_owned())
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
     }
 }
 

@@ -12,6 +12,7 @@ use microapp_api::v1alpha1::MicroAppRolloutSpec;
 use serde::Deserialize;
 use serde_json::Value;
 
+pub(crate) use answer::{answer, counts};
 pub use answer::{Action, Outcome};
 pub use line::{Command, Malformed, Start, Tick};
 
@@ -220,7 +221,7 @@ impl Replay {
 
 impl Action {
     /// What a write means to a driver.
-    fn of(write: &Write) -> Option<Self> {
+    pub(crate) fn of(write: &Write) -> Option<Self> {
         match write {
             Write::Lower(_) => Some(Self::Rollback),
             Write::Route(write) => match write.transition {

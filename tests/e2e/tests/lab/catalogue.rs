@@ -36,9 +36,11 @@ fn own_queries_guards_and_the_set_of_models_decide_on_a_real_prometheus() {
         {"name": "share", "shareCheck": {}},
     ]}));
     app.release(&[("RELEASE", "3")]);
+    app.until(60, "the end of the attempt that was superseded", |_| (!app.history.of(3).is_empty()).then_some(()));
     app.until_promoted(180);
 
     app.release(&[("FAULT_ERROR_RATE", "1"), ("FAULT_SEED", "7")]);
+    app.until(60, "the next attempt", |_| (!app.history.of(4).is_empty()).then_some(()));
     let aborted = app.until_reverted(180);
     assert_eq!((aborted.cause.as_str(), aborted.gate.as_deref()), ("GateFailed", Some("value")));
     let (code, said) = app.microapp("why", &[]);

@@ -1,0 +1,309 @@
+//! All questions to one Prometheus, from all rollouts: so many at a time, equal ones once, and none to a server that is
+//! down but the probe that finds out when it is back.
+//!
+//! Nothing here may delay a rollback. So whoever looks at users ([`Lane::Exposed`]) has places of its own that a storm of
+//! preflights cannot take, and a server that came back wakes everybody whom it had failed.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Shared, WeakShared},
+};
+use microapp_telemetry::{Answer, Prometheus, QueryError, http::Boxed};
+use tokio::{
+    sync::{Notify, Semaphore},
+    time::Instant,
+};
+
+/// Questions under way about revisions that users reach.
+const EXPOSED: usize = 16;
+/// And about those that nobody reaches yet.
+const PATIENT: usize = 4;
+/// So many failures in a row are no accident.
+const ACCIDENTS: u32 = 3;
+/// From one probe to the next: it doubles from the first to the last of these.
+const PROBES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Users reach the canary: the answer may be a breach.
+    Exposed,
+    /// Nobody does.
+    Patient,
+}
+
+type Asked = BoxFuture<'static, Result<Answer, QueryError>>;
+
+/// One Prometheus, shared.
+pub struct Scheduler {
+    prometheus: Arc<dyn Prometheus>,
+    exposed: Arc<Semaphore>,
+    patient: Arc<Semaphore>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Failures in a row.
+    failures: u32,
+    /// When the last of them was.
+    failed: Option<Instant>,
+    /// A probe is under way.
+    probing: bool,
+    /// When it last began to answer again.
+    recovered: Option<Instant>,
+    /// Whom it failed.
+    waiting: Vec<Weak<Notify>>,
+    /// Questions under way, by text and time in milliseconds, with their number. Whoever asks keeps them alive.
+    flights: HashMap<(String, i64), (u64, WeakShared<Asked>)>,
+    /// How many there were.
+    number: u64,
+}
+
+impl std::fmt::Debug for Scheduler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Scheduler").finish_non_exhaustive()
+    }
+}
+
+/// One lane of a scheduler, to be asked like a Prometheus of its own.
+#[derive(Debug)]
+pub(crate) struct Asker<'a> {
+    pub scheduler: &'a Arc<Scheduler>,
+    pub lane: Lane,
+}
+
+impl Prometheus for Asker<'_> {
+    fn query<'a>(&'a self, promql: &'a str, time: f64) -> Boxed<'a, Result<Answer, QueryError>> {
+        Box::pin(self.scheduler.ask(self.lane, promql, time))
+    }
+}
+
+impl Scheduler {
+    /// In front of a Prometheus.
+    pub fn new(prometheus: Arc<dyn Prometheus>) -> Arc<Self> {
+        let (exposed, patient) = (Arc::new(Semaphore::new(EXPOSED)), Arc::new(Semaphore::new(PATIENT)));
+        Arc::new(Self { prometheus, exposed, patient, state: Mutex::default() })
+    }
+
+    /// Did it begin to answer again after this moment?
+    pub(crate) fn recovered_since(&self, moment: Instant) -> bool {
+        self.state().recovered.is_some_and(|recovered| recovered >= moment)
+    }
+
+    /// Wakes `whom` when it answers again.
+    pub(crate) fn wake_when_back(&self, whom: &Arc<Notify>) {
+        let mut state = self.state();
+        if state.failures == 0 {
+            whom.notify_one();
+            return;
+        }
+        state.waiting.retain(|known| known.strong_count() > 0 && !known.ptr_eq(&Arc::downgrade(whom)));
+        state.waiting.push(Arc::downgrade(whom));
+    }
+
+    async fn ask(self: &Arc<Self>, lane: Lane, promql: &str, time: f64) -> Result<Answer, QueryError> {
+        let key = (promql.to_owned(), (time * 1000.0).round() as i64);
+        let asked = self.flight(lane, key)?;
+        asked.await
+    }
+
+    fn flight(self: &Arc<Self>, lane: Lane, key: (String, i64)) -> Result<Shared<Asked>, QueryError> {
+        let mut state = self.state();
+        if let Some(asked) = state.flights.get(&key).and_then(|(_, asked)| asked.upgrade()) {
+            return Ok(asked);
+        }
+        state.admit()?;
+        state.number += 1;
+        let number = state.number;
+        let flight = Flight { scheduler: self.clone(), key: key.clone(), number };
+        let asked = flight.run(lane).boxed().shared();
+        if let Some(weak) = asked.downgrade() {
+            state.flights.insert(key, (number, weak));
+        }
+        Ok(asked)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes what came of a question.
+    fn learn(&self, answered: &Result<Answer, QueryError>) {
+        let mut state = self.state();
+        state.probing = false;
+        if answered.as_ref().is_err_and(QueryError::is_of_the_server) {
+            state.failures = state.failures.saturating_add(1);
+            state.failed = Some(Instant::now());
+            return;
+        }
+        if state.failures > 0 {
+            state.failures = 0;
+            state.recovered = Some(Instant::now());
+            for whom in state.waiting.drain(..) {
+                if let Some(whom) = whom.upgrade() {
+                    whom.notify_one();
+                }
+            }
+        }
+    }
+}
+
+impl State {
+    /// May another question be asked now?
+    fn admit(&mut self) -> Result<(), QueryError> {
+        if self.failures < ACCIDENTS {
+            return Ok(());
+        }
+        let (first, last) = PROBES;
+        let pause = first.saturating_mul(1 << (self.failures - ACCIDENTS).min(8)).min(last);
+        if self.probing || self.failed.is_some_and(|failed| failed.elapsed() < pause) {
+            return Err(QueryError::BackedOff);
+        }
+        self.probing = true;
+        Ok(())
+    }
+}
+
+/// A question under way. It leaves the table however it ends.
+struct Flight {
+    scheduler: Arc<Scheduler>,
+    key: (String, i64),
+    number: u64,
+}
+
+impl Flight {
+    async fn run(self, lane: Lane) -> Result<Answer, QueryError> {
+        let places = match lane {
+            Lane::Exposed => &self.scheduler.exposed,
+            Lane::Patient => &self.scheduler.patient,
+        };
+        // The semaphores are never closed.
+        let _place = places.acquire().await.map_err(|_| QueryError::Broken)?;
+        let answered = self.scheduler.prometheus.query(&self.key.0, self.key.1 as f64 / 1000.0).await;
+        self.scheduler.learn(&answered);
+        answered
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let mut state = self.scheduler.state();
+        // Whoever gave up waiting has learned nothing: the next one probes.
+        state.probing = false;
+        if state.flights.get(&self.key).is_some_and(|(number, _)| *number == self.number) {
+            state.flights.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+
+    use futures::future::join_all;
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Server {
+        asked: AtomicUsize,
+        at_once: AtomicUsize,
+        most: AtomicUsize,
+        down: AtomicBool,
+    }
+
+    impl Prometheus for Server {
+        fn query<'a>(&'a self, _: &'a str, _: f64) -> Boxed<'a, Result<Answer, QueryError>> {
+            Box::pin(async {
+                self.asked.fetch_add(1, SeqCst);
+                let now = self.at_once.fetch_add(1, SeqCst) + 1;
+                self.most.fetch_max(now, SeqCst);
+                sleep(Duration::from_secs(1)).await;
+                self.at_once.fetch_sub(1, SeqCst);
+                if self.down.load(SeqCst) { Err(QueryError::Connect) } else { Ok(Answer::default()) }
+            })
+        }
+    }
+
+    fn scheduler() -> (Arc<Server>, Arc<Scheduler>) {
+        let server = Arc::new(Server::default());
+        (server.clone(), Scheduler::new(server))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_storm_of_preflights_does_not_delay_who_looks_at_users() {
+        let (server, scheduler) = scheduler();
+        let texts: Vec<String> = (0..100).map(|n| format!("q{n}")).collect();
+        let storm = join_all(texts.iter().map(|text| scheduler.ask(Lane::Patient, text, 1.0)));
+        let urgent = async {
+            sleep(Duration::from_millis(100)).await;
+            let begun = Instant::now();
+            scheduler.ask(Lane::Exposed, "breach?", 1.0).await.unwrap();
+            begun.elapsed()
+        };
+        let (_, took) = tokio::join!(storm, urgent);
+        assert_eq!(took, Duration::from_secs(1), "as long as Prometheus takes");
+        assert_eq!(server.most.load(SeqCst), PATIENT + 1, "the storm is spread");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn equal_questions_are_asked_once() {
+        let (server, scheduler) = scheduler();
+        let all = join_all((0..10).map(|_| scheduler.ask(Lane::Exposed, "same", 7.0))).await;
+        assert!(all.iter().all(Result::is_ok));
+        assert_eq!(server.asked.load(SeqCst), 1);
+        scheduler.ask(Lane::Exposed, "same", 7.0).await.unwrap();
+        assert_eq!(server.asked.load(SeqCst), 2, "an answer is not kept");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_is_down_is_probed_by_one_and_wakes_all_when_it_is_back() {
+        let (server, scheduler) = scheduler();
+        server.down.store(true, SeqCst);
+        let wakes: Vec<Arc<Notify>> = (0..200).map(|_| Arc::default()).collect();
+        // 200 rollouts ask each second for five minutes.
+        for second in 0..300 {
+            let asked = wakes.iter().enumerate().map(async |(place, wake)| {
+                let text = format!("{place}");
+                if scheduler.ask(Lane::Exposed, &text, f64::from(second)).await.is_err() {
+                    scheduler.wake_when_back(wake);
+                }
+            });
+            join_all(asked).await;
+            sleep(Duration::from_secs(1)).await;
+        }
+        let asked = server.asked.load(SeqCst);
+        // Those that were under way when it went down, then one probe every five seconds.
+        assert!(asked <= 200 + 300 / 5 + 10, "{asked} questions to a server that is down");
+        let last = Instant::now();
+        server.down.store(false, SeqCst);
+        let probe = async {
+            while scheduler.ask(Lane::Exposed, "probe", 1.0).await.is_err() {
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        timeout(PROBES.1 + Duration::from_secs(2), probe).await.unwrap();
+        assert!(scheduler.recovered_since(last));
+        for wake in &wakes {
+            timeout(Duration::from_millis(1), wake.notified()).await.unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_that_somebody_gave_up_blocks_nobody() {
+        let (server, scheduler) = scheduler();
+        assert!(timeout(Duration::from_millis(500), scheduler.ask(Lane::Exposed, "same", 7.0)).await.is_err());
+        scheduler.ask(Lane::Exposed, "same", 7.0).await.unwrap();
+        assert_eq!(server.asked.load(SeqCst), 2);
+        assert!(scheduler.state().flights.is_empty());
+    }
+}
