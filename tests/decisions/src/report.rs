@@ -6,6 +6,7 @@ use microapp_core::simulate::Quantiles;
 
 use crate::{
     cell::{Cell, Share, bound},
+    figures::Figures,
     plot::{Panel, Point},
     rule::{End, Run},
     table::{SCENARIOS, SETTINGS, SOURCES},
@@ -32,7 +33,7 @@ fn counts_for_the_plot(scenario: &Scenario) -> bool {
     *scenario == usual
 }
 
-fn span(seconds: f64) -> String {
+pub(crate) fn span(seconds: f64) -> String {
     match seconds {
         seconds if seconds < 120.0 => format!("{seconds:.0} s"),
         seconds if seconds < 7200.0 => format!("{:.1} min", seconds / 60.0),
@@ -40,21 +41,21 @@ fn span(seconds: f64) -> String {
     }
 }
 
-fn count(value: f64) -> String {
+pub(crate) fn count(value: f64) -> String {
     format!("{value:.0}")
 }
 
-fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     if share <= 0.0 || share >= 0.1 { format!("{:.0}", share * 100.0) } else { format!("{:.1}", share * 100.0) }
 }
 
 /// `3.2 % (1.1–7.0)`.
-fn share(share: Share) -> String {
+pub(crate) fn share(share: Share) -> String {
     let (low, high) = share.interval();
     format!("{} % ({}–{})", percent(share.value()), percent(low), percent(high))
 }
 
-fn both(quantiles: Option<Quantiles>, text: impl Fn(f64) -> String) -> String {
+pub(crate) fn both(quantiles: Option<Quantiles>, text: impl Fn(f64) -> String) -> String {
     quantiles.map_or_else(|| "–".to_owned(), |of| format!("{} / {}", text(of.p50), text(of.p95)))
 }
 
@@ -91,11 +92,13 @@ impl Results {
     }
 
     /// The document in Markdown; `plot` is the picture's file.
-    pub fn markdown(&self, plot: &str) -> String {
+    pub fn markdown(&self, plot: &str, alone: &Figures) -> String {
         let mut out = String::new();
         self.head(&mut out);
         self.promises(&mut out);
+        alone.promises(&mut out);
         self.frontier(&mut out, plot);
+        alone.tables(&mut out);
         for (scenario, cells) in SCENARIOS.iter().zip(&self.cells) {
             table(&mut out, *scenario, cells);
         }
@@ -161,12 +164,19 @@ impl Results {
             let promise = "fewer bad responses (mean) than every setting that always finds it and has at most 5 % false rollbacks when steady";
             row(&format!("{promise}: {name}"), &measured, yes(kept));
         }
-        for name in [SCENARIOS[0].name, "no difference, stable fails 0.5 %, 50 requests/s"] {
+        for (name, promised) in
+            [("no difference, stable fails 0.5 %, 50 requests/s", true), (SCENARIOS[0].name, false)]
+        {
             let cell = &self.cells[Self::index(name)][0];
             if let Some(full) = cell.quantiles(End::Promoted, |run| run.full.unwrap_or(run.seconds)) {
                 let measured = format!("{}, 95 of 100 within {}", span(full.p50), span(full.p95));
                 let promise = "a good version has all traffic after at most 11 min (median)";
-                row(&format!("{promise}: {name}"), &measured, yes(full.p50 <= 660.0));
+                let kept = match (full.p50 <= 660.0, promised) {
+                    (true, _) => "yes",
+                    (false, true) => "**no**",
+                    (false, false) => "**no**; the promise is for a stable that fails 0.5 %, this one fails 1 %",
+                };
+                row(&format!("{promise}: {name}"), &measured, kept);
             }
         }
     }

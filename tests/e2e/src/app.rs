@@ -243,6 +243,25 @@ impl App {
         (status.code().unwrap_or(-1), said)
     }
 
+    /// Hands the trace of a revision to `replay`, with the rollout as it stands in a file; returns the answers and what was
+    /// said about them.
+    pub fn replayed(&self, revision: &str) -> (Vec<Value>, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let (rollout, trace) = (folder.path().join("rollout.json"), folder.path().join("trace.jsonl"));
+        std::fs::write(&rollout, self.object.to_string()).unwrap();
+        let why = ["microapp", "why", "helper", "-n", &self.namespace, "--trace", "--revision", revision];
+        let Output { status, stdout, stderr } = kubectl().args(why).output().unwrap();
+        assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
+        std::fs::write(&trace, &stdout).unwrap();
+        let mut replay = kubectl();
+        replay.args(["microapp", "replay", "-f"]).arg(&rollout).arg("--trace").arg(&trace);
+        let Output { status, stdout, stderr } = replay.output().unwrap();
+        let said = String::from_utf8_lossy(&stderr).into_owned();
+        assert!(status.success(), "{said}");
+        let answers = String::from_utf8_lossy(&stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        (answers, said)
+    }
+
     /// The events about the rollout: reason and note.
     pub fn events(&self) -> Vec<(String, String)> {
         let text = |event: &Value, key: &str| event[key].as_str().unwrap_or_default().to_owned();

@@ -97,6 +97,11 @@ impl Replay {
         &self.strategy
     }
 
+    /// The plan as preflight settled it: with the tolerance and the first step that it chose.
+    pub fn settled(&self) -> &Strategy {
+        &self.evidence.strategy
+    }
+
     /// What stable did before: preflight's answer. Before the first tick; later it changes nothing.
     pub fn begin(&mut self, start: Start) {
         if self.last.is_none() {

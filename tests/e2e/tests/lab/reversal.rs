@@ -27,6 +27,14 @@ fn a_canary_that_fails_requests_is_reverted_and_tried_again_only_by_command() {
     let (code, said) = app.microapp("why", &[]);
     assert!(code == 0 && said.contains("errors") && said.contains("retry"), "{said}");
 
+    // What the operator recorded gives the same decisions outside of the cluster, byte for byte.
+    let (answers, said) = app.replayed(&bad);
+    let acted: Vec<_> = answers.iter().filter(|answer| answer["action"] != "hold").collect();
+    let [raise, rollback] = acted.as_slice() else { panic!("{acted:?}") };
+    assert_eq!((&raise["action"], &raise["weight"]), (&"raise".into(), &2.into()));
+    assert_eq!((&rollback["action"], &rollback["reason"]), (&"rollback".into(), &"GateFailed".into()));
+    assert!(said.contains("decisions, all the same byte for byte"), "{said}");
+
     let (code, said) = app.microapp("retry", &["--reason", "once more"]);
     assert_eq!(code, 0, "{said}");
     app.until(120, "a new attempt", |_| {
