@@ -27,6 +27,6 @@ pub use native::Histogram;
 pub use own::OwnError;
 pub use http::{HttpPrometheus, Prometheus, QueryError, ask};
 pub use pin::Pin;
-pub use presets::{Scheme, scheme};
+pub use presets::{Door, Scheme, scheme};
 pub use prices::{Price, PriceTable};
 pub use query::{Brings, PodRef, Query, Subject, queries};

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use microapp_core::{
     counts::{Ask, Watch},
-    strategy::{Gate, GateKind, Judged, Preset, Share},
+    strategy::{Gate, GateKind, Judged, Share},
 };
 
 use crate::{
     own::{Picked, confined},
     pin::Pin,
-    presets::{self, Scheme},
-    selector::Selector,
+    presets::{self, Door, Scheme},
+    selector::{Selector, Value},
 };
 
 /// The longest stretch of raw samples that is asked for, in milliseconds.
@@ -105,9 +105,29 @@ impl Subject {
         std::iter::once(self.stable.as_str()).chain(self.canary.as_deref()).collect()
     }
 
-    /// The name of the cluster that a gateway has for a revision's Service.
-    pub(crate) fn cluster(&self, revision: &str) -> String {
-        format!("{}_{}-{revision}_{}", self.namespace, self.name, self.port)
+    /// How a gateway names the Service of a revision: the label, and its values.
+    pub(crate) fn door(&self, door: Door, revision: &str) -> (&'static str, Vec<Value>) {
+        let Self { namespace, name, port, .. } = self;
+        match door {
+            // Contour's; Envoy Gateway's with merged backends.
+            Door::Envoy => (
+                "envoy_cluster_name",
+                vec![
+                    Value::Is(format!("{namespace}_{name}-{revision}_{port}")),
+                    Value::Is(format!("service/{namespace}/{name}-{revision}/{port}")),
+                ],
+            ),
+            Door::Traefik => (
+                "service",
+                vec![Value::Numbered(
+                    format!("httproute-{namespace}-{name}-gw-"),
+                    format!("-svc-{namespace}-{name}-{revision}-"),
+                    "@kubernetesgateway",
+                )],
+            ),
+            Door::Nginx => ("service", vec![Value::Is(format!("{name}-{revision}"))]),
+            Door::Litellm => ("api_key_alias", vec![Value::Is(format!("{namespace}/{name}/{revision}"))]),
+        }
     }
 
     /// What the names of a revision's pods begin with.
@@ -122,8 +142,7 @@ impl Subject {
 
     /// The schemes in use, in a fixed order.
     pub(crate) fn schemes(&self) -> Vec<Scheme> {
-        let all = [Scheme::Pods, Scheme::Gateway, Scheme::Evals];
-        all.into_iter().filter(|scheme| self.gates.iter().any(|gate| presets::reads(gate, *scheme))).collect()
+        Scheme::ALL.into_iter().filter(|scheme| self.gates.iter().any(|gate| presets::reads(gate, *scheme))).collect()
     }
 
     /// The matchers of a scheme, without names. `bare`: series without the labels of evaluations come too (`up`).
@@ -134,9 +153,17 @@ impl Subject {
                 let pods: Vec<String> = revisions.iter().map(|revision| self.pods(revision)).collect();
                 Selector::namespace(&self.namespace).prefixed("pod", &pods)
             }
-            Scheme::Gateway => {
-                let clusters: Vec<String> = revisions.iter().map(|revision| self.cluster(revision)).collect();
-                Selector::clusters(&clusters)
+            Scheme::Gateway(door) => {
+                let mut label = "";
+                let mut values = Vec::new();
+                for revision in revisions {
+                    let (of, own) = self.door(door, revision);
+                    label = of;
+                    values.extend(own);
+                }
+                let selector = Selector::gateway(label, &values);
+                // The controller knows whose Ingress it was; a Service's name alone says nothing.
+                if door == Door::Nginx { selector.equal("namespace", &self.namespace) } else { selector }
             }
             Scheme::Evals => {
                 let revisions: Vec<String> = none().chain(revisions.iter().map(|r| (*r).to_owned())).collect();
@@ -202,7 +229,7 @@ fn windows(subject: &Subject, scheme: Scheme, watch: &Watch, now: f64) -> Option
             names.extend(["up", "process_start_time_seconds", "scrape_duration_seconds"].map(str::to_owned));
         }
         Scheme::Evals => names.push("up".to_owned()),
-        Scheme::Gateway => {}
+        Scheme::Gateway(_) => {}
     }
     let interval = subject.window().unwrap_or(15_000);
     let now_ms = millis(now);
@@ -263,8 +290,9 @@ fn baseline(subject: &Subject, scheme: Scheme, now: f64) -> Vec<Query> {
     if scheme == Scheme::Pods {
         names.push("up".to_owned());
         beat = vec!["up".to_owned()];
-    } else if scheme == Scheme::Gateway {
-        beat = presets::definition(Preset::Envoy).requests.iter().map(|name| (*name).to_owned()).collect();
+    } else if scheme.is_gateway() {
+        let sources = subject.gates_of(scheme).map(|(_, gate)| presets::definition(gate.source));
+        beat = sources.flat_map(|definition| definition.requests).map(|name| (*name).to_owned()).collect();
     }
     // Votes and costs have no `sampling`.
     let bare = |gate: &Gate| {

@@ -34,10 +34,11 @@ impl Selector {
         Self::default().equal("namespace", namespace)
     }
 
-    /// For a gateway's series, whose own namespace is another: only these clusters, whose names begin with the
-    /// rollout's namespace (no Kubernetes name holds the `_` that ends it).
-    pub fn clusters(clusters: &[String]) -> Self {
-        Self::default().any("envoy_cluster_name", clusters)
+    /// For a gateway's series, whose own namespace is another: only these values, each of which holds the rollout's
+    /// namespace in a form that no other namespace can spell.
+    pub(crate) fn gateway(label: &'static str, values: &[Value]) -> Self {
+        let patterns: Vec<String> = values.iter().map(Value::pattern).collect();
+        Self::default().regex(label, patterns.join("|"))
     }
 
     /// The label has exactly this value.
@@ -127,6 +128,37 @@ impl Selector {
                     same && matcher.name == *label && matcher.value == *value
                 })
             })
+    }
+}
+
+/// A label's value with parts that others choose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Value {
+    /// Exactly this.
+    Is(String),
+    /// Begins with one, ends with the other, a number between the second and the third.
+    Numbered(String, String, &'static str),
+}
+
+impl Value {
+    fn pattern(&self) -> String {
+        match self {
+            Self::Is(value) => quote(value),
+            Self::Numbered(begin, before, after) => format!("{}.*{}[0-9]+{}", quote(begin), quote(before), quote(after)),
+        }
+    }
+
+    /// Is it this one?
+    pub(crate) fn takes(&self, text: &str) -> bool {
+        match self {
+            Self::Is(value) => value == text,
+            Self::Numbered(begin, before, after) => {
+                let inner = text.strip_prefix(begin.as_str()).and_then(|rest| rest.strip_suffix(after));
+                inner.and_then(|rest| rest.rsplit_once(before.as_str())).is_some_and(|(_, number)| {
+                    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+                })
+            }
+        }
     }
 }
 

@@ -78,7 +78,7 @@ type Place<'a> = (&'a str, &'a str, &'a str);
 pub(crate) fn targets<'a>(subject: &Subject, scheme: Scheme, series: &'a [Series]) -> Vec<Target<'a>> {
     let mut groups: BTreeMap<Place<'a>, Vec<(Role, &'a Series)>> = BTreeMap::new();
     let place = |series: &'a Series| {
-        let pod = if scheme == Scheme::Gateway { "" } else { series.label("pod") };
+        let pod = if scheme.is_gateway() { "" } else { series.label("pod") };
         (pod, series.label("job"), series.label("instance"))
     };
     for series in series {
@@ -100,7 +100,11 @@ pub(crate) fn targets<'a>(subject: &Subject, scheme: Scheme, series: &'a [Series
 fn role(subject: &Subject, scheme: Scheme, series: &Series) -> Option<Role> {
     let is = |revision: &str| match scheme {
         Scheme::Pods => series.label("pod").starts_with(&subject.pods(revision)),
-        Scheme::Gateway => series.label("envoy_cluster_name") == subject.cluster(revision),
+        Scheme::Gateway(door) => {
+            let (label, values) = subject.door(door, revision);
+            let text = series.label(label);
+            values.iter().any(|value| value.takes(text))
+        }
         Scheme::Evals => series.label("revision") == revision,
     };
     if subject.canary.as_deref().is_some_and(is) {

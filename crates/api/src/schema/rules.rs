@@ -191,11 +191,20 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "spec.gates[]",
-        "!has(self.telemetry) || !(has(self.timeToFirstToken) || has(self.timePerOutputToken) || \
-         has(self.tokensPerRequest) || has(self.tokenCost) || has(self.tokenBudget) || has(self.modelIdentity) || \
-         has(self.throttling)) || self.telemetry in ['otel-genai']",
-        "this telemetry has no numbers for the gate: tokens, models and throttling come from otel-genai; leave telemetry \
-         out",
+        "!has(self.telemetry) || !(has(self.timeToFirstToken) || has(self.tokensPerRequest) || has(self.tokenCost) || \
+         has(self.tokenBudget)) || self.telemetry in ['otel-genai', 'litellm', 'vllm']",
+        "this telemetry has no numbers for the gate: tokens and the time to the first one come from otel-genai, litellm or \
+         vllm; leave telemetry out",
+    ),
+    rule(
+        "spec.gates[]",
+        "!has(self.telemetry) || ((!has(self.timePerOutputToken) || self.telemetry in ['otel-genai', 'vllm']) && \
+         (!has(self.modelIdentity) || self.telemetry in ['otel-genai', 'litellm']) && \
+         (!has(self.truncation) && !has(self.saturation) || self.telemetry == 'vllm') && \
+         (!has(self.throttling) || !(self.telemetry in ['envoy', 'vllm'])))",
+        "this telemetry has no numbers for the gate: timePerOutputToken comes from otel-genai or vllm, modelIdentity from \
+         otel-genai or litellm, truncation and saturation from vllm, throttling from neither envoy nor vllm; leave \
+         telemetry out",
     ),
     rule(
         "spec.gates[].name",

@@ -145,13 +145,15 @@ impl Gate {
     }
 
     /// Where its numbers come from, given the rollout's telemetry: verdicts of judges and votes of users always from
-    /// `evals`; everything else as the gate says, or else the rollout, where that source has it, or else `otel-genai`.
+    /// `evals`; everything else as the gate says, or else the rollout, where that source has it, or else `otel-genai`, or
+    /// else `vllm`.
     pub fn source(&self, rollout: &Telemetry) -> TelemetryPreset {
         let Some(kind) = self.kind() else { return rollout.preset };
         if kind.is_judged() {
             return TelemetryPreset::Evals;
         }
-        self.telemetry.unwrap_or(if rollout.preset.has(kind) { rollout.preset } else { TelemetryPreset::OtelGenai })
+        let fit = [rollout.preset, TelemetryPreset::OtelGenai, TelemetryPreset::Vllm].into_iter().find(|one| one.has(kind));
+        self.telemetry.or(fit).unwrap_or(rollout.preset)
     }
 
     /// Does it only advise?
@@ -322,9 +324,30 @@ pub enum TelemetryPreset {
     #[default]
     #[serde(rename = "otel-genai")]
     OtelGenai,
+    /// OpenTelemetry's HTTP server metrics that the application itself exposes.
+    #[serde(rename = "otel-http")]
+    OtelHttp,
     /// Envoy's cluster metrics, as under Contour.
     #[serde(rename = "envoy")]
     Envoy,
+    /// Istio's sidecars.
+    #[serde(rename = "istio")]
+    Istio,
+    /// Linkerd's proxies.
+    #[serde(rename = "linkerd")]
+    Linkerd,
+    /// Traefik as the gateway.
+    #[serde(rename = "traefik")]
+    Traefik,
+    /// Ingress-nginx.
+    #[serde(rename = "nginx")]
+    Nginx,
+    /// The LiteLLM proxy, with a key per revision.
+    #[serde(rename = "litellm")]
+    Litellm,
+    /// vLLM in the pods.
+    #[serde(rename = "vllm")]
+    Vllm,
     /// Verdicts of judges: `llm_eval_results_total` and `llm_eval_started_total`.
     #[serde(rename = "evals")]
     Evals,
@@ -340,13 +363,13 @@ impl TelemetryPreset {
             | GateKind::Ratio(_)
             | GateKind::Query(_) => !matches!(self, Self::Evals),
             GateKind::TimeToFirstToken(_)
-            | GateKind::TimePerOutputToken(_)
             | GateKind::TokensPerRequest(_)
             | GateKind::TokenCost(_)
-            | GateKind::TokenBudget(_)
-            | GateKind::Throttling(_)
-            | GateKind::ModelIdentity(_) => matches!(self, Self::OtelGenai),
-            GateKind::Truncation(_) | GateKind::Saturation(_) => false,
+            | GateKind::TokenBudget(_) => matches!(self, Self::OtelGenai | Self::Litellm | Self::Vllm),
+            GateKind::TimePerOutputToken(_) => matches!(self, Self::OtelGenai | Self::Vllm),
+            GateKind::ModelIdentity(_) => matches!(self, Self::OtelGenai | Self::Litellm),
+            GateKind::Throttling(_) => !matches!(self, Self::Envoy | Self::Vllm | Self::Evals),
+            GateKind::Truncation(_) | GateKind::Saturation(_) => matches!(self, Self::Vllm),
             GateKind::Hallucination(_)
             | GateKind::Similarity(_)
             | GateKind::Safety(_)
@@ -359,7 +382,14 @@ impl TelemetryPreset {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::OtelGenai => "otel-genai",
+            Self::OtelHttp => "otel-http",
             Self::Envoy => "envoy",
+            Self::Istio => "istio",
+            Self::Linkerd => "linkerd",
+            Self::Traefik => "traefik",
+            Self::Nginx => "nginx",
+            Self::Litellm => "litellm",
+            Self::Vllm => "vllm",
             Self::Evals => "evals",
         }
     }

@@ -2,7 +2,14 @@
 
 mod envoy;
 mod evals;
+mod istio;
+mod linkerd;
+mod litellm;
+mod nginx;
 mod otel_genai;
+mod otel_http;
+mod traefik;
+mod vllm;
 
 use microapp_core::strategy::{Gate, GateKind, Judged, Preset, Share, Slow};
 
@@ -13,18 +20,46 @@ use crate::{decode::Series, own::Picked};
 pub enum Scheme {
     /// Each pod is a target (`pod`, `job`, `instance`) and serves one revision.
     Pods,
-    /// A gateway (`job`, `instance`) exposes both revisions, as clusters.
-    Gateway,
+    /// A gateway (`job`, `instance`) exposes both revisions.
+    Gateway(Door),
     /// Whoever judges (`pod`, `job`, `instance`) exposes both revisions, by the label `revision`.
     Evals,
 }
 
+/// Whose gateway, and so how it tells revisions apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Door {
+    /// By `envoy_cluster_name`.
+    Envoy,
+    /// By `service`, which ends in the Service's namespace and name.
+    Traefik,
+    /// By `namespace` and `service`.
+    Nginx,
+    /// By `api_key_alias`.
+    Litellm,
+}
+
 impl Scheme {
+    /// All of them, in a fixed order.
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Pods,
+        Self::Gateway(Door::Envoy),
+        Self::Gateway(Door::Traefik),
+        Self::Gateway(Door::Nginx),
+        Self::Gateway(Door::Litellm),
+        Self::Evals,
+    ];
+
+    /// Does one target expose both revisions for all it serves, in a namespace of its own?
+    pub(crate) const fn is_gateway(self) -> bool {
+        matches!(self, Self::Gateway(_))
+    }
+
     /// The letter that begins the keys of its watermarks.
     pub(crate) const fn letter(self) -> char {
         match self {
             Self::Pods => 'p',
-            Self::Gateway => 'g',
+            Self::Gateway(_) => 'g',
             Self::Evals => 'e',
         }
     }
@@ -143,7 +178,14 @@ pub(crate) enum Token {
 pub(crate) const fn definition(preset: Preset) -> &'static Definition {
     match preset {
         Preset::OtelGenai => &otel_genai::DEFINITION,
+        Preset::OtelHttp => &otel_http::DEFINITION,
         Preset::Envoy => &envoy::DEFINITION,
+        Preset::Istio => &istio::DEFINITION,
+        Preset::Linkerd => &linkerd::DEFINITION,
+        Preset::Traefik => &traefik::DEFINITION,
+        Preset::Nginx => &nginx::DEFINITION,
+        Preset::Litellm => &litellm::DEFINITION,
+        Preset::Vllm => &vllm::DEFINITION,
         Preset::Evals => &evals::DEFINITION,
     }
 }
