@@ -94,9 +94,12 @@ impl QueryError {
     /// Is the server at fault, whatever was asked?
     pub const fn is_of_the_server(&self) -> bool {
         match self {
-            Self::Connect | Self::Timeout | Self::BackedOff | Self::Broken => true,
+            Self::Connect
+            | Self::Timeout
+            | Self::BackedOff
+            | Self::Broken
+            | Self::Decode(DecodeError::NotPrometheus { .. }) => true,
             Self::Status { status, .. } => *status >= 500,
-            Self::Decode(DecodeError::NotPrometheus { .. }) => true,
             Self::Address | Self::Token { .. } | Self::TooLarge | Self::Decode(_) => false,
         }
     }

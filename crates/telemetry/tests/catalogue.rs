@@ -14,9 +14,14 @@ use microapp_telemetry::{
 
 const FIRST: &str = "gen_ai_client_operation_time_to_first_chunk_seconds";
 const USAGE: &str = "gen_ai_client_token_usage_sum";
+const IN: &str = "gen_ai_client_inference_usage_input_tokens_total";
+const OUT: &str = "gen_ai_client_inference_usage_output_tokens_total";
+const CACHED: &str = "gen_ai_client_inference_usage_cache_read_input_tokens_total";
 const MODEL: &str = "gen_ai_response_model";
 const PINNED: &str = "gpt-5-nano-2025-08-07";
 
+/// Buckets of a native histogram at a moment.
+type Buckets<'a> = &'a [(f64, f64, f64)];
 type Row<'a> = (&'static str, &'a [(&'static str, &'a str)], f64);
 
 /// Four scrapes of a pod, 5 s apart; the counters of `rows` times 1, 2, 3, 4.
@@ -86,9 +91,6 @@ fn tokens_count_without_a_price_and_cached_ones_once() {
         GateKind::Mean { what: Mean::Tokens, max: None, max_increase_ppm: Some(100_000) },
         Preset::OtelGenai,
     );
-    const IN: &str = "gen_ai_client_inference_usage_input_tokens_total";
-    const OUT: &str = "gen_ai_client_inference_usage_output_tokens_total";
-    const CACHED: &str = "gen_ai_client_inference_usage_cache_read_input_tokens_total";
     let rows = |out: f64| {
         let model = &[(MODEL, "a-model-without-a-price")][..];
         vec![(REQUESTS, &[][..], 10.0), (IN, model, 1_000.0), (OUT, model, out), (CACHED, model, 600.0)]
@@ -316,7 +318,7 @@ fn queries_that_reach_beyond_the_rollout_or_mean_nothing_are_never_sent() {
     }
 }
 
-fn native(store: &Answer, pod: &str, samples: &[(f64, &[(f64, f64, f64)])]) -> Answer {
+fn native(store: &Answer, pod: &str, samples: &[(f64, Buckets)]) -> Answer {
     let labels = [
         ("__name__", "gen_ai_client_operation_duration_seconds"),
         ("namespace", "fintech"),
@@ -338,7 +340,7 @@ fn native(store: &Answer, pod: &str, samples: &[(f64, &[(f64, f64, f64)])]) -> A
     answer
 }
 
-fn natives(canary: &[(f64, &[(f64, f64, f64)])], stable: &[(f64, &[(f64, f64, f64)])]) -> Vec<Window> {
+fn natives(canary: &[(f64, Buckets)], stable: &[(f64, Buckets)]) -> Vec<Window> {
     let mut store = Store::default();
     for pod in [CANARY, STABLE] {
         for k in 0..4 {
@@ -361,7 +363,7 @@ fn natives(canary: &[(f64, &[(f64, f64, f64)])], stable: &[(f64, &[(f64, f64, f6
 fn a_native_histogram_counts_a_threshold_inside_of_a_bucket_twice() {
     let buckets = |k: f64| [(0.5, 1.0, 10.0 * k), (1.0, 2.0, 4.0 * k), (2.0, 4.0, 1.0 * k)];
     let all: Vec<[(f64, f64, f64); 3]> = [1.0, 2.0, 3.0, 4.0].map(buckets).to_vec();
-    let samples: Vec<(f64, &[(f64, f64, f64)])> =
+    let samples: Vec<(f64, Buckets)> =
         all.iter().zip([-2.0, 3.0, 8.0, 13.0]).map(|(buckets, at)| (at, &buckets[..])).collect();
     let windows = natives(&samples, &samples);
     assert_eq!(sides(&windows[0], "latency").0, Some(Side::Count { above: 1, below: 5, total: 15 }));
@@ -369,11 +371,11 @@ fn a_native_histogram_counts_a_threshold_inside_of_a_bucket_twice() {
 
 #[test]
 fn buckets_that_were_merged_say_nothing_of_that_window_and_count_again_in_the_next() {
-    let fine: &[(f64, f64, f64)] = &[(1.0, 1.4, 10.0), (1.4, 2.0, 4.0)];
-    let merged: &[(f64, f64, f64)] = &[(1.0, 2.0, 28.0)];
-    let next: &[(f64, f64, f64)] = &[(1.0, 2.0, 30.0), (2.0, 4.0, 3.0)];
+    let fine: Buckets = &[(1.0, 1.4, 10.0), (1.4, 2.0, 4.0)];
+    let merged: Buckets = &[(1.0, 2.0, 28.0)];
+    let next: Buckets = &[(1.0, 2.0, 30.0), (2.0, 4.0, 3.0)];
     let canary = [(-2.0, fine), (3.0, merged), (8.0, next)];
-    let steady: &[(f64, f64, f64)] = &[(0.5, 1.0, 10.0)];
+    let steady: Buckets = &[(0.5, 1.0, 10.0)];
     let stable = [(-2.0, steady), (3.0, steady), (8.0, steady), (13.0, steady)];
     let windows = natives(&canary, &stable);
     assert_eq!(refusal(&windows[0], "latency"), Unknown::SchemaChanged);

@@ -11,6 +11,7 @@ use microapp_core::{
     counts::{Ask, Counts, Side, Watch},
     strategy::{Gate, GateKind, Mean, Preset, Share, Slow},
 };
+use microapp_telemetry::{PodRef, PriceTable, Subject, decode::decode, digest};
 use promql_parser::parser::{self, Expr};
 
 /// Two scrapes, 5 s apart, out of lines `name{labels} first second`; then two more with nothing new.
@@ -130,4 +131,72 @@ fn preflight_refuses_for_good_what_a_source_does_not_have() {
         let unfit = gates[&name].clone().unwrap_err();
         assert!(unfit.fatal && unfit.message.contains(preset.as_str()), "{}", unfit.message);
     }
+}
+
+/// The demo application on the lab, 2026-11-25: the end of an attempt whose canary failed one request in five and made one
+/// answer in five up, until it was reverted and its pods went. Prometheus 3.14, scrapes every second.
+const PODS: &str = include_str!("fixtures/invoice-helper-prometheus-3.14.json");
+/// The same half minute, as its gateway saw it: Contour 1.33 with Envoy 1.36.
+const GATEWAY: &str = include_str!("fixtures/contour-1.33-prometheus-3.14.json");
+
+/// What each side added up to over all windows of the captured half minute.
+fn summed(gate: Gate, answer: &str) -> [Vec<u64>; 2] {
+    let name = gate.name.clone();
+    let pod = |name: &str, started: f64| PodRef { name: name.to_owned(), started };
+    let subject = Subject {
+        stable: "zfmb67hgbl".to_owned(),
+        canary: Some("bscvnvzbkx".to_owned()),
+        attempt_started: 1_795_606_195.0,
+        weight_ppm: 200_000,
+        canary_pods: vec![
+            pod("shop-bscvnvzbkx-7d84c6bc57-wdbsp", 1_795_606_199.0),
+            pod("shop-bscvnvzbkx-7d84c6bc57-gh6d4", 1_795_606_199.0),
+        ],
+        stable_pods: vec![],
+        interval: Some(1.0),
+        ..subject(vec![gate])
+    };
+    let now = 1_795_606_237.303;
+    let answers = [decode(answer.as_bytes()).unwrap()];
+    let prices = PriceTable::built_in().unwrap();
+    let counts = digest(&subject, &Ask::Windows, &Watch::default(), &answers, &prices, now);
+    let Counts::Windows(windows, _) = counts else { panic!("{counts:?}") };
+    let mut sums = [Vec::new(), Vec::new()];
+    for window in windows {
+        let Ok(sides) = window.gates[&name] else { panic!("{window:?}") };
+        for (sum, side) in sums.iter_mut().zip([sides.canary, sides.stable]) {
+            let counts = match side {
+                Some(Side::Count { above, total, .. }) => vec![above, total],
+                Some(Side::Late { bad, good, void, started }) => vec![bad, good, void, started],
+                Some(Side::Mean { n, sum }) => vec![n, u64::try_from(sum).unwrap()],
+                Some(Side::Value { .. }) | None => continue,
+            };
+            sum.resize(counts.len(), 0);
+            sum.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
+        }
+    }
+    sums
+}
+
+#[test]
+fn the_pods_and_the_gateway_count_the_same_requests_of_a_captured_attempt() {
+    let [pods, stable] = summed(errors_of(Preset::OtelGenai), PODS);
+    let [gateway, beside] = summed(errors_of(Preset::Envoy), GATEWAY);
+    assert_eq!(pods, [7, 32], "all of the canary's requests, from the first on");
+    assert_eq!(gateway, [7, 32 - 6], "a gateway was there before: what it had counted at the first scrape is known");
+    assert_eq!((stable[0], beside[0]), (0, 0));
+    assert!(stable[1] > 500 && stable[1].abs_diff(beside[1]) < 25, "{stable:?} {beside:?}: a scrape apart at the ends");
+}
+
+#[test]
+fn verdicts_durations_and_costs_of_a_captured_attempt_are_those_of_its_answers() {
+    let [canary, _] = summed(grounded(), PODS);
+    assert_eq!(canary, [3, 22, 0, 25], "an answer that failed is not judged");
+    let [canary, _] = summed(latency(2_560_000), PODS);
+    assert_eq!(canary, [0, 32]);
+    let [canary, _] = summed(cost(), PODS);
+    assert_eq!(canary, [32, (1_853 + 1_841) * 50_000 + (967 + 953) * 400_000]);
+    let tokens = GateKind::Mean { what: Mean::Tokens, max: Some(1), max_increase_ppm: None };
+    let [canary, _] = summed(gate("tokens", tokens, Preset::OtelGenai), PODS);
+    assert_eq!(canary, [32, 1_853 + 1_841 + 967 + 953]);
 }
