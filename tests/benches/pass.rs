@@ -29,7 +29,7 @@ fn strategy() -> Arc<Strategy> {
 }
 
 fn prepared(strategy: &Arc<Strategy>, at: &Position) -> Evidence {
-    let before = |side| Ok(Before { side, seconds: 3600.0, phi: 1.0 });
+    let before = |side| Ok(Before { side, seconds: 3600.0, phi: 1.0, rps: None });
     let gates = BTreeMap::from([
         ("errors".to_owned(), before(Side::count(900, 180_000))),
         ("latency".to_owned(), before(Side::count(3600, 180_000))),
@@ -128,6 +128,7 @@ fn answers(criterion: &mut Criterion) {
         canary_pods: pods[..5].iter().map(pod).collect(),
         stable_pods: pods[5..].iter().map(pod).collect(),
         interval: Some(5.0),
+        back: None,
     };
     let (prices, now) = (PriceTable::built_in().unwrap(), START as f64 + 15.0);
     let count = |body: &[u8]| {

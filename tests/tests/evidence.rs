@@ -24,7 +24,7 @@ fn strategy() -> Arc<Strategy> {
 }
 
 fn begin() -> Evidence {
-    let before = |side| Ok(Before { side, seconds: 3600.0, phi: 1.0 });
+    let before = |side| Ok(Before { side, seconds: 3600.0, phi: 1.0, rps: None });
     let gates = BTreeMap::from([
         ("errors".to_owned(), before(Side::count(900, 180_000))),
         ("latency".to_owned(), before(Side::Count { above: 5000, below: 5400, total: 180_000 })),

@@ -32,7 +32,7 @@ fn plan(strategy: &Value) -> Strategy {
 /// An hour of stable at a rate: 0.5 % errors, 4 % slow between two bounds, 2 % of the verdicts bad.
 fn before(rps: u64) -> BTreeMap<String, Before> {
     let n = rps * 3600;
-    let one = |side, phi| Before { side, seconds: 3600.0, phi };
+    let one = |side, phi| Before { side, seconds: 3600.0, phi, rps: None };
     BTreeMap::from([
         ("errors".to_owned(), one(Side::count(n / 200, n), 1.25)),
         ("latency".to_owned(), one(Side::Count { above: n / 30, below: n / 25, total: n }, 1.0)),

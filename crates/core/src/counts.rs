@@ -187,6 +187,9 @@ pub struct Before {
     pub seconds: f64,
     /// Overdispersion φ ≥ 1, from at least 30 bad ones; 1 where unknown.
     pub phi: f64,
+    /// What it counts per second now, where that is not its mean over all that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rps: Option<f64>,
 }
 
 /// What preflight found for one gate.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     counts::{Side, Unknown},
-    evidence::GateView,
+    evidence::{GateView, Rule},
     strategy::{GateKind, Mean},
 };
 
@@ -20,13 +20,24 @@ pub fn breach(gate: &GateView, weight: Weight) -> String {
     if let Some(note) = &gate.note {
         return format!("gate {} fails at {weight}: {note}; canary {}", gate.name, side(canary, gate.unit));
     }
+    let because = gate.rule.map_or_else(String::new, |rule| format!("; {}", decided(rule)));
+    let spared = gate.spared.map_or_else(String::new, |bad| format!("; with {bad} bad or fewer it would have gone on"));
     format!(
-        "gate {} fails at {weight}: canary {}; stable {}; {}",
+        "gate {} fails at {weight}: canary {}; stable {}; {}{because}{spared}",
         gate.name,
         side(canary, gate.unit),
         side(stable, gate.unit),
         chance(gate.ln_fail)
     )
+}
+
+/// The rule that decided, in words.
+const fn decided(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Worse => "it is over its limit and worse than stable",
+        Rule::Clearly => "it is more than 1.5 times as bad as stable, and worse than stable was before",
+        Rule::Far => "it is more than 3 times as bad as stable, whatever befell both",
+    }
 }
 
 /// Limits of a value, in words.

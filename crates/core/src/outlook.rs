@@ -151,7 +151,7 @@ fn rps(before: &Before) -> Option<f64> {
         side @ (Side::Count { .. } | Side::Late { .. }) => tally(side)?.n,
         Side::Value { .. } => return None,
     };
-    (requests > 0 && before.seconds > 0.0).then(|| requests as f64 / before.seconds)
+    before.rps.or_else(|| (requests > 0 && before.seconds > 0.0).then(|| requests as f64 / before.seconds))
 }
 
 /// α of one gate: that of the attempt, shared by all with statistics that block.

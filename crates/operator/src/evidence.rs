@@ -151,6 +151,7 @@ impl Memory {
             canary_pods: pods(world, canary),
             stable_pods: pods(world, &register.stable),
             interval: evidence.ready.then_some(evidence.interval),
+            back: None,
         };
         Some(Question { subject, watch: evidence.watch.clone(), place, interval: evidence.interval })
     }

@@ -59,7 +59,31 @@ pub struct Processes {
     pub rel3: f64,
 }
 
+/// The three fail rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Over the SLO, and worse than stable.
+    Worse,
+    /// More than 1.5 times as bad as stable, and over the floor: worse than stable was before.
+    Clearly,
+    /// More than three times as bad as stable, incidents included.
+    Far,
+}
+
 impl Processes {
+    /// The rule with the strongest evidence; the plainest of equals.
+    pub fn rule(&self) -> Rule {
+        let Self { slo, floor, any, rel1, rel15, rel3 } = *self;
+        let (worse, clearly, far) = (slo.min(rel1), floor.min(rel15), any.min(rel3));
+        if worse >= clearly && worse >= far {
+            Rule::Worse
+        } else if clearly >= far {
+            Rule::Clearly
+        } else {
+            Rule::Far
+        }
+    }
+
     /// The strongest of the three fail rules: `min(slo, rel1)` over the SLO and worse than stable,
     /// `min(floor, rel15)` clearly worse and not about nothing, `min(any, rel3)` far worse, also in an incident.
     pub fn ln_e_fail(&self) -> f64 {
@@ -203,6 +227,26 @@ impl RateGate {
     /// ln E of the strongest fail rule, in nats.
     pub fn ln_e_fail(&self) -> f64 {
         self.processes().ln_e_fail()
+    }
+
+    /// The most bad ones among as many requests as the canary had in the attempt that would not have been enough to fail,
+    /// if all had come at once, beside what stable did meanwhile; `None` where none would have been. What came window by
+    /// window may need one more or one less.
+    pub fn spared(&self) -> Option<u64> {
+        let (canary, stable) = self.attempt;
+        let fires = |bad: u64| {
+            let mut gate = Self { baseline: self.baseline.clone(), p_before: self.p_before, ..Self::new(self.config, Tally::default()) };
+            let canary = Tally { n: canary.n, fail: bad, pass: bad };
+            gate.window(&RateWindow { t: 0.0, dt: 0.0, canary, stable, ..RateWindow::default() });
+            gate.fires()
+        };
+        // Monotone in the bad ones: the least that fires, by halving.
+        let (mut low, mut high) = (0, canary.n);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if fires(middle) { high = middle } else { low = middle + 1 }
+        }
+        low.checked_sub(1)
     }
 
     /// ln(4/α_g): three fail rules and the bake share α_g.

@@ -14,7 +14,7 @@ use crate::{
     pin::{self, Pin},
     presets::{self, Scheme},
     prices::PriceTable,
-    query::{Brings, Query, Subject},
+    query::{BEFORE, Brings, Query, Subject, WEEK},
     target::{Role, Target, median, targets},
     value,
 };
@@ -49,6 +49,62 @@ pub(crate) fn baseline(subject: &Subject, asked: &[(Query, &Answer)], prices: &P
     Counts::Baseline { gates, interval, pins }
 }
 
+/// Requests that a baseline should hold: so many over stable's share of bad ones.
+const HOLD: f64 = 100.0;
+
+/// How far to look back, in milliseconds, where some gate's hour does not hold 100/p̂ requests and there was traffic all
+/// that time: as far as that should take, a week at most.
+pub(crate) fn further(counts: &Counts) -> Option<i64> {
+    let Counts::Baseline { gates, .. } = counts else { return None };
+    let needed = |before: &Before| {
+        let (bad, total) = match before.side {
+            Side::Count { below, total, .. } => (below, total),
+            Side::Late { bad, void, started, .. } => (bad, started.saturating_sub(void)),
+            // How much a mean spreads is not known before.
+            Side::Mean { .. } | Side::Value { .. } => return None,
+        };
+        let whole = before.seconds * 1000.0 >= 0.9 * BEFORE as f64;
+        let share = (bad as f64 + 0.5) / (total as f64 + 1.0);
+        (whole && total > 0).then(|| HOLD / share / total as f64)
+    };
+    let most = gates.values().filter_map(|gate| needed(gate.as_ref().ok()?)).fold(1.0, f64::max);
+    (most > 1.0).then(|| ((BEFORE as f64 * most) as i64).min(WEEK))
+}
+
+/// The longer look, where it found the gate too.
+pub(crate) fn joined(hour: Counts, more: Counts) -> Counts {
+    match (hour, more) {
+        (Counts::Baseline { gates: hour, interval, pins }, Counts::Baseline { gates: mut more, .. }) => {
+            let gates = hour.into_iter().map(|(name, found)| match more.remove(&name) {
+                // Means and values are of now.
+                Some(Ok(longer)) if found.as_ref().is_ok_and(|found| is_counted(found.side)) => {
+                    // How long steps take depends on the traffic of now.
+                    let rps = found.as_ref().ok().and_then(rate);
+                    (name, Ok(Before { rps, ..longer }))
+                }
+                Some(_) | None => (name, found),
+            });
+            Counts::Baseline { gates: gates.collect(), interval, pins }
+        }
+        (hour, _) => hour,
+    }
+}
+
+/// Requests per second.
+fn rate(before: &Before) -> Option<f64> {
+    let requests = match before.side {
+        Side::Count { total, .. } => total,
+        Side::Late { void, started, .. } => started.saturating_sub(void),
+        Side::Mean { n, .. } => n,
+        Side::Value { .. } => return None,
+    };
+    (before.seconds > 0.0).then(|| requests as f64 / before.seconds)
+}
+
+const fn is_counted(side: Side) -> bool {
+    matches!(side, Side::Count { .. } | Side::Late { .. })
+}
+
 fn before(
     subject: &Subject,
     scheme: Scheme,
@@ -74,7 +130,7 @@ fn before(
     }
     let silent = |what: &str| Unfit {
         reason: worst.unwrap_or(Unknown::NoData),
-        message: format!("{} of stable with {wanted} counted no {what} in the last hour", pin.family),
+        message: format!("{} of stable with {wanted} counted no {what} in the time before", pin.family),
         fatal: false,
     };
     let side = match sum.side(&gate.kind) {
@@ -84,7 +140,7 @@ fn before(
         Ok(Side::Mean { sum: 0, .. }) if matches!(gate.kind, GateKind::Mean { .. }) => return Err(silent("tokens beside its requests")),
         Ok(side) => side,
         Err(unknown) => {
-            let message = format!("{} of stable with {wanted} contradicts itself over the last hour", pin.family);
+            let message = format!("{} of stable with {wanted} contradicts itself over the time before", pin.family);
             return Err(Unfit { reason: unknown, message, fatal: false });
         }
     };
@@ -92,7 +148,7 @@ fn before(
     let last = slices.iter().flatten().map(|increment| increment.at).max().unwrap_or(0);
     let seconds = (last - first).max(0) as f64 / 1000.0;
     let phi = if targets.len() > 1 { overdispersion(&gate.kind, &slices) } else { 1.0 };
-    Ok((Before { side, seconds, phi }, pin))
+    Ok((Before { side, seconds, phi, rps: None }, pin))
 }
 
 /// φ̂ over the slices, from two halves A and B of stable's targets: the mean of (x_A − Kθ)² / (Kθ(1 − θ)) with

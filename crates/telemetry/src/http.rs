@@ -13,6 +13,7 @@ use reqwest::{
 };
 
 use crate::{
+    baseline,
     decode::{Answer, DecodeError, decode},
     digest::digest,
     prices::PriceTable,
@@ -124,8 +125,27 @@ impl QueryError {
     }
 }
 
-/// Asks and digests: [`queries`], all at the same time, then [`digest()`]. The error, if there was one, is for the log.
+/// Asks and digests: [`queries`], all at the same time, then [`digest()`]. Where an hour of stable was too little for a
+/// baseline, it is asked again about more. The error, if there was one, is for the log.
 pub async fn ask(
+    prometheus: &dyn Prometheus,
+    subject: &Subject,
+    ask: &Ask,
+    watch: &Watch,
+    prices: &PriceTable,
+    now: f64,
+) -> (Counts, Option<QueryError>) {
+    let (counts, error) = once(prometheus, subject, ask, watch, prices, now).await;
+    let Some(back) = baseline::further(&counts) else { return (counts, error) };
+    let further = Subject { back: Some(back), ..subject.clone() };
+    match once(prometheus, &further, ask, watch, prices, now).await {
+        (more @ Counts::Baseline { .. }, None) => (baseline::joined(counts, more), None),
+        // The hour is an answer, too.
+        _ => (counts, error),
+    }
+}
+
+async fn once(
     prometheus: &dyn Prometheus,
     subject: &Subject,
     ask: &Ask,

@@ -16,9 +16,12 @@ use crate::{
 
 /// The longest stretch of raw samples that is asked for, in milliseconds.
 const LONGEST: i64 = 3_600_000;
-/// How far preflight looks back, and in which slices, in milliseconds.
+/// How far preflight looks back at first, and at most, in milliseconds.
 pub(crate) const BEFORE: i64 = 3_600_000;
+pub(crate) const WEEK: i64 = 7 * 24 * 3_600_000;
+/// In which slices, in milliseconds, and at most how many.
 const SLICE: i64 = 60_000;
+const SLICES: i64 = 300;
 /// The stretch of raw samples that tells the scrape interval, in milliseconds.
 const RECENT: i64 = 300_000;
 /// Windows that follow on the oldest watermark need this many intervals before it: its own predecessor, the window
@@ -61,6 +64,8 @@ pub struct Subject {
     pub stable_pods: Vec<PodRef>,
     /// The length of a window in seconds, as preflight found it; fixed for the attempt.
     pub interval: Option<f64>,
+    /// How far preflight looks back, in milliseconds; `None`: an hour.
+    pub back: Option<i64>,
 }
 
 /// An instant query.
@@ -301,9 +306,12 @@ fn baseline(subject: &Subject, scheme: Scheme, now: f64) -> Vec<Query> {
     let bare = scheme == Scheme::Evals && subject.gates.iter().any(bare);
     let selector = || subject.selector(scheme, &[&subject.stable], bare);
     let now_ms = millis(now);
-    let hour = named(selector(), names).sliced(BEFORE, SLICE).ok();
+    let back = subject.back.unwrap_or(BEFORE);
+    // Whole minutes, so that the slices of all series lie at the same moments.
+    let slice = SLICE * (back / SLICES / SLICE + i64::from(back / SLICES % SLICE > 0)).max(1);
+    let hour = named(selector(), names).sliced(back, slice).ok();
     let minutes = named(selector(), beat).raw(RECENT).ok();
-    let hour = hour.map(|promql| Query { scheme, promql, time: now, from: now_ms - BEFORE, brings: Brings::Slices });
+    let hour = hour.map(|promql| Query { scheme, promql, time: now, from: now_ms - back, brings: Brings::Slices });
     let minutes = minutes.map(|promql| Query { scheme, promql, time: now, from: now_ms - RECENT, brings: Brings::Raw });
     hour.into_iter().chain(minutes).collect()
 }

@@ -414,3 +414,43 @@ fn captured_native_histograms_count_as_prometheus_counts_them() {
     // 24 and 22 requests were not slower.
     assert_eq!(sum, [(21, 28, 40), (21, 26, 40)]);
 }
+
+/// What preflight knows after asking a store that has had a request a second for ten days, of which this share fails.
+async fn asked_of_ten_days(bad_of_ten_thousand: u32) -> microapp_core::counts::Before {
+    struct Stored(Store);
+    impl microapp_telemetry::Prometheus for Stored {
+        fn query<'a>(
+            &'a self,
+            promql: &'a str,
+            time: f64,
+        ) -> microapp_telemetry::http::Boxed<'a, Result<microapp_telemetry::Answer, microapp_telemetry::QueryError>> {
+            let (scheme, from, brings) = (microapp_telemetry::Scheme::Pods, 0, microapp_telemetry::Brings::Raw);
+            let query = microapp_telemetry::Query { scheme, promql: promql.to_owned(), time, from, brings };
+            Box::pin(async move { Ok(self.0.answer(&query)) })
+        }
+    }
+    let mut store = Store::default();
+    for tick in 0..10 * 24 * 15 {
+        let total = 240 * tick;
+        let bad = (f64::from(total) * f64::from(bad_of_ten_thousand) / 10_000.0) as u32;
+        store.requests(STABLE, f64::from(tick) * 240.0 - 864_000.0, total - bad, bad);
+    }
+    let (subject, prices) = (subject(vec![errors()]), PriceTable::built_in().unwrap());
+    let now = at(0.0) as f64 / 1000.0;
+    let asked =
+        microapp_telemetry::ask(&Stored(store), &subject, &Ask::Baseline, &Watch::default(), &prices, now).await;
+    let Counts::Baseline { gates, .. } = asked.0 else { panic!("{asked:?}") };
+    *gates["errors"].as_ref().unwrap()
+}
+
+#[tokio::test]
+async fn a_baseline_looks_back_until_it_holds_enough_requests_and_a_week_at_most() {
+    let hour = asked_of_ten_days(500).await;
+    assert!((3_000.0..=3_600.0).contains(&hour.seconds) && hour.rps.is_none(), "5 % of 3 600: {hour:?}");
+    let hours = asked_of_ten_days(50).await;
+    let Side::Count { total, .. } = hours.side else { panic!("{hours:?}") };
+    assert!((19_000..22_500).contains(&total), "100 / 0.5 % = 20 000 requests: {hours:?}");
+    assert!((hours.rps.unwrap() - 1.0).abs() < 0.05, "at the traffic of the last hour: {hours:?}");
+    let week = asked_of_ten_days(0).await;
+    assert!((600_000.0..=604_800.0).contains(&week.seconds), "{week:?}");
+}

@@ -59,7 +59,7 @@ async fn plan_says_before_it_is_applied_what_preflight_finds_then() {
     let stage = Stage::stable(short(), 50.0).await;
     let (exit, said) = planned(&stage).await;
     assert_eq!(exit, Exit::Ok, "{said}");
-    assert!(said.starts_with(&format!("{NAME}, from what {} did in the last hour:\n", stage.revision(1))), "{said}");
+    assert!(said.starts_with(&format!("{NAME}, from what {} did before:\n", stage.revision(1))), "{said}");
     stage.upgrade(2);
     stage.until("the canary has traffic", |stage| stage.weights().len() == 2 && stage.weights()[1] > 0).await;
     let pinned = serde_json::from_value(stage.rollout()["status"]["canary"]["plan"].clone()).unwrap();

@@ -79,6 +79,9 @@ pub struct PinnedBaseline {
     pub sum: Option<String>,
     /// Length of the time that was counted, in milliseconds.
     pub millis: i64,
+    /// What it counted per second at last, as a decimal, where that is not the mean over all that time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rps: Option<String>,
     /// Overdispersion φ ≥ 1, as a decimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phi: Option<String>,

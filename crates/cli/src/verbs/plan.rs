@@ -96,6 +96,7 @@ pub async fn online(
         canary_pods: Vec::new(),
         stable_pods: Vec::new(),
         interval: None,
+        back: None,
     };
     let prices = PriceTable::built_in().map_err(Failure::error)?;
     let (counts, trouble) = ask(prometheus, &subject, &Ask::Baseline, &Watch::default(), &prices, now).await;
@@ -103,7 +104,7 @@ pub async fn online(
         let why = trouble.map_or_else(|| why.as_str().to_owned(), |error| chain(&error));
         return Err(Failure::error(format!("Prometheus: {why}")));
     }
-    let from = format!("from what {stable} did in the last hour");
+    let from = format!("from what {stable} did before");
     say(wanted, &with_traffic(&wanted.strategy, &counts), &from, out)
 }
 

@@ -97,7 +97,7 @@ pub(super) fn lower(scene: &Scene, cause: Cause, message: String, fill: impl FnO
         stable: None,
         log_e: None,
         token: None,
-        message: Some(message.chars().take(300).collect()),
+        message: Some(message.chars().take(400).collect()),
     };
     fill(&mut aborted);
     let from = scene.route.weight().unwrap_or_default();

@@ -155,6 +155,12 @@ pub struct GateView {
     /// Over the step: canary, stable.
     #[serde(default, skip_serializing_if = "is_empty_pair")]
     pub step: [Option<Side>; 2],
+    /// The rule that decided, where it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<Rule>,
+    /// So many bad ones of the canary's would not have been enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spared: Option<u64>,
     /// What its sums count.
     #[serde(default, skip_serializing_if = "Unit::is_usd")]
     pub unit: Unit,
@@ -164,6 +170,28 @@ pub struct GateView {
     /// What the gate's kind adds: why it is not watched, how much of a budget is spent, what a query must be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+}
+
+/// Which of the rules made a gate fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Rule {
+    /// Over its limit, and worse than stable.
+    Worse,
+    /// More than 1.5 times as bad as stable, and worse than stable was before.
+    Clearly,
+    /// More than three times as bad as stable, whatever befell both.
+    Far,
+}
+
+impl From<microapp_stats::Rule> for Rule {
+    fn from(rule: microapp_stats::Rule) -> Self {
+        match rule {
+            microapp_stats::Rule::Worse => Self::Worse,
+            microapp_stats::Rule::Clearly => Self::Clearly,
+            microapp_stats::Rule::Far => Self::Far,
+        }
+    }
 }
 
 fn is_empty_pair(pair: &[Option<Side>; 2]) -> bool {
@@ -270,6 +298,8 @@ impl<'a> Context<'a> {
             ln_pass_at: 0.0,
             seen: state.seen.attempt,
             step: state.seen.step,
+            rule: None,
+            spared: None,
             unit: Unit::of(&gate.kind),
             advisory: gate.advisory,
             note: None,
@@ -318,6 +348,9 @@ impl<'a> Context<'a> {
                     view.ln_pass = rate.ln_e_pass(self.next_weight);
                     view.hot_fix = rate.hot_fix_passes(self.next_weight);
                     let fires = rate.fires() || bake.is_some_and(microapp_stats::BakeGate::fires);
+                    if rate.fires() {
+                        (view.rule, view.spared) = (Some(rate.processes().rule().into()), rate.spared());
+                    }
                     (fires, rate.passes(self.next_weight), rate.guarded())
                 }
             }

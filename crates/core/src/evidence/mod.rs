@@ -19,7 +19,7 @@ pub use codec::saved_at;
 pub use fold::fold;
 pub use gate::{GateEvidence, Seen};
 pub use track::{Place, Track, started};
-pub use judge::{GateView, Judgement, Preflight, Refusal, SteppedBack, judge};
+pub use judge::{GateView, Judgement, Preflight, Refusal, Rule, SteppedBack, judge};
 
 use crate::{
     counts::{Unfit, Watch},

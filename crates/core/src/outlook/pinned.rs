@@ -38,7 +38,7 @@ impl Outlook {
 }
 
 fn baseline(before: &Before) -> api::PinnedBaseline {
-    let Before { side, seconds, phi } = *before;
+    let Before { side, seconds, phi, rps } = *before;
     let counts = match side {
         Side::Count { above, below, total } if above == below => vec![above, total],
         Side::Count { above, below, total } => vec![above, below, total],
@@ -55,11 +55,12 @@ fn baseline(before: &Before) -> api::PinnedBaseline {
         },
         millis: (seconds * 1000.0).round() as i64,
         phi: (phi > 1.0).then(|| format!("{phi:.6}")),
+        rps: rps.map(|rps| format!("{rps:.6}")),
     }
 }
 
 fn before(gate: &api::PinnedGate) -> Option<Before> {
-    let api::PinnedBaseline { counts, sum, millis, phi } = gate.baseline.as_ref()?;
+    let api::PinnedBaseline { counts, sum, millis, phi, rps } = gate.baseline.as_ref()?;
     let counts: Vec<u64> = counts.iter().map(|count| u64::try_from(*count).ok()).collect::<Option<_>>()?;
     let side = match (counts.as_slice(), sum) {
         ([bad, total], None) => Side::count(*bad, *total),
@@ -70,5 +71,6 @@ fn before(gate: &api::PinnedGate) -> Option<Before> {
         _ => return None,
     };
     let phi = phi.as_ref().map_or(Some(1.0), |phi| phi.parse().ok())?;
-    Some(Before { side, seconds: *millis as f64 / 1000.0, phi })
+    let rps = rps.as_ref().map(|rps| rps.parse()).transpose().ok()?;
+    Some(Before { side, seconds: *millis as f64 / 1000.0, phi, rps })
 }

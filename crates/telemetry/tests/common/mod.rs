@@ -175,6 +175,7 @@ pub fn subject(gates: Vec<Gate>) -> Subject {
         canary_pods: vec![old(CANARY)],
         stable_pods: vec![old(STABLE)],
         interval: Some(5.0),
+        back: None,
     }
 }
 
