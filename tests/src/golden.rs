@@ -88,7 +88,7 @@ impl Case {
                     world = after(&world, write, self.now);
                     // `apply` puts the evidence in; what it says is not the subject here.
                     if let (Some(canary), true) = (&mut world.status.canary, status.checkpoint) {
-                        canary.evidence = Some(format!("e1.{}.", self.now.as_second()));
+                        canary.evidence = Some(format!("e2.{}.", self.now.as_second()));
                     }
                 }
                 Some(

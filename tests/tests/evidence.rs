@@ -101,7 +101,7 @@ fn what_is_no_checkpoint_of_this_plan_is_nothing() {
     assert!(Evidence::load(&saved, settled.clone()).is_some());
     assert_eq!(settled.epsilon_ppm, Some(5_000));
     assert_eq!(Evidence::load(&saved, strategy()), None, "judged with a tolerance that this plan does not have");
-    for text in ["", "e1", "e1.0.", "e2.0.AAAA", &saved[..saved.len() - 40], &saved.replace("e1", "e0")] {
+    for text in ["", "e2", "e2.0.", "e3.0.AAAA", &saved[..saved.len() - 40], &saved.replace("e2", "e0")] {
         assert_eq!(Evidence::load(text, settled.clone()), None, "{text}");
     }
 }

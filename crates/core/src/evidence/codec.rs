@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Version of the format; another one is read as nothing, and nothing is raised before the evidence is there again.
-const VERSION: &str = "e1";
+const VERSION: &str = "e2";
 /// The largest string that is written.
 pub const LIMIT: usize = 8 * 1024;
 
@@ -33,6 +33,7 @@ impl Evidence {
             since,
             paused,
             guarded,
+            counted,
             interval,
             ready,
             refusals: _, // found again by the next preflight
@@ -47,7 +48,7 @@ impl Evidence {
         } = self;
         put_i64(&mut out, *attempt);
         put_i64(&mut out, step.map_or(-1, |step| step as i64));
-        for value in [*since, *paused, *guarded, *interval, last.unwrap_or(f64::NEG_INFINITY)] {
+        for value in [*since, *paused, *guarded, *counted, *interval, last.unwrap_or(f64::NEG_INFINITY)] {
             out.extend_from_slice(&value.to_bits().to_le_bytes());
         }
         put_i64(&mut out, (*windows).cast_signed());
@@ -81,8 +82,9 @@ impl Evidence {
         let bytes = &mut bytes.as_slice();
         let attempt = take_i64(bytes)?;
         let step = usize::try_from(take_i64(bytes)?).ok();
-        let [since, paused, guarded, interval, last] =
-            [take_f64(bytes)?, take_f64(bytes)?, take_f64(bytes)?, take_f64(bytes)?, take_f64(bytes)?];
+        let mut number = || take_f64(bytes);
+        let [since, paused, guarded, counted, interval, last] =
+            [number()?, number()?, number()?, number()?, number()?, number()?];
         let windows = take_i64(bytes)?.cast_unsigned();
         let flags = take_u8(bytes)?;
         let backs = take_u8(bytes)?;
@@ -101,6 +103,7 @@ impl Evidence {
             since,
             paused,
             guarded,
+            counted,
             interval,
             ready,
             refusals: Vec::new(),

@@ -67,6 +67,7 @@ impl Evidence {
         self.since = at.since;
         self.paused = 0.0;
         self.guarded = 0.0;
+        self.counted = 0.0;
         for gate in &mut self.gates {
             gate.enter(bake, at.since);
         }
@@ -140,6 +141,9 @@ impl Evidence {
         } else if self.strategy.gates.iter().zip(&self.gates).any(|(gate, state)| !gate.advisory && state.guarded(&gate.kind)) {
             self.guarded += window.length;
         }
+        if !frame.gap {
+            self.counted += window.length;
+        }
         self.windows += 1;
         self.last = Some(window.end);
         // Samples from before the raise took effect say nothing of what the new weight should bring.
@@ -168,7 +172,7 @@ impl Evidence {
             let expected = if weight < 1.0 {
                 requests(gate.seen.step[1]).unwrap_or(0.0) * weight / (1.0 - weight)
             } else {
-                rate_before * elapsed
+                rate_before * self.counted
             };
             expected >= 20.0 && came * 5.0 < expected
         })

@@ -79,6 +79,8 @@ pub struct Evidence {
     pub paused: f64,
     /// Seconds of this step in which the guard was up.
     pub guarded: f64,
+    /// Seconds of this step in windows whose counts are the step's: what was lost in between is in none of them.
+    pub counted: f64,
     /// The scrape interval, in seconds.
     pub interval: f64,
     /// Stable's baseline was taken; nothing is judged before.
@@ -114,6 +116,7 @@ impl Evidence {
             since,
             paused: 0.0,
             guarded: 0.0,
+            counted: 0.0,
             interval: 5.0,
             ready: false,
             refusals: Vec::new(),
