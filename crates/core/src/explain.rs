@@ -229,7 +229,9 @@ pub const fn unknown(why: Unknown) -> &'static str {
         Unknown::MissingBucket => "has no histogram bucket at its threshold",
         Unknown::UnknownModel => "has no price for the model",
         Unknown::Void => "compares nothing: another evaluator or model than the pinned one answers",
-        Unknown::ShareMismatch => "compares nothing: the canary does not get the share of the requests that its weight gives it",
+        Unknown::ShareMismatch => {
+            "compares nothing: the canary does not get the share of the requests that its weight gives it"
+        }
         Unknown::Saturated => "waits: a model server is over its limits",
         Unknown::BadQuery => "has a selector or query that cannot be used",
         Unknown::TooExpensive => "has no data: the question is over a limit of Prometheus itself",

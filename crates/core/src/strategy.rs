@@ -177,7 +177,8 @@ impl Strategy {
             return fail("gates: each name may be used once");
         }
         let judged = |gate: &&Gate| matches!(&gate.kind, GateKind::Judged { what, .. } if *what != Judged::Feedback);
-        let every = |gate: &Gate| matches!(&gate.kind, GateKind::Judged { evaluator: None, what: Judged::Hallucination, .. });
+        let every =
+            |gate: &Gate| matches!(&gate.kind, GateKind::Judged { evaluator: None, what: Judged::Hallucination, .. });
         if self.gates.iter().filter(judged).count() > 1 && self.gates.iter().any(every) {
             return fail("gates: several read verdicts, so hallucination.evaluator must say whose it reads");
         }
@@ -231,11 +232,7 @@ impl Strategy {
             .iter()
             .map(|step| Some(Step { weight: step.weight.parse().ok()?, dwell_millis: step.dwell_millis }))
             .collect::<Option<Vec<_>>>()?;
-        let gates = plan
-            .gates
-            .iter()
-            .map(|pinned| gate::read(pinned).ok())
-            .collect::<Option<Vec<_>>>()?;
+        let gates = plan.gates.iter().map(|pinned| gate::read(pinned).ok()).collect::<Option<Vec<_>>>()?;
         Self {
             steps,
             gates,

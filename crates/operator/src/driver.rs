@@ -59,7 +59,15 @@ pub(crate) async fn pass(member: &mut Member) -> Result<Next, PassError> {
     member.memory.passed(&plan, &outcome);
     if term.is_some() {
         let (memory, known) = (&member.memory, &known);
-        member.tracer.pass(&Traced { fleet: &fleet, memory, world: &world, known, plan: &plan, outcome: &outcome, now });
+        member.tracer.pass(&Traced {
+            fleet: &fleet,
+            memory,
+            world: &world,
+            known,
+            plan: &plan,
+            outcome: &outcome,
+            now,
+        });
     }
     let newest = member.memory.track.evidence.as_ref().and_then(|evidence| evidence.watch.newest);
     let told = Report { world: &world, plan: &plan, judgement, outcome: &outcome, newest, decided: now };

@@ -91,14 +91,7 @@ impl Poller {
     }
 
     /// By the targets' own scrapes, and never more often than four times an interval.
-    fn due(
-        &self,
-        context: &Context,
-        ask: &Ask,
-        judgement: &Judgement,
-        interval: f64,
-        now: Timestamp,
-    ) -> Timestamp {
+    fn due(&self, context: &Context, ask: &Ask, judgement: &Judgement, interval: f64, now: Timestamp) -> Timestamp {
         let Some((last, asked)) = &self.last else { return now };
         if asked != ask {
             return now;

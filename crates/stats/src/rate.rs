@@ -235,7 +235,11 @@ impl RateGate {
     pub fn spared(&self) -> Option<u64> {
         let (canary, stable) = self.attempt;
         let fires = |bad: u64| {
-            let mut gate = Self { baseline: self.baseline.clone(), p_before: self.p_before, ..Self::new(self.config, Tally::default()) };
+            let mut gate = Self {
+                baseline: self.baseline.clone(),
+                p_before: self.p_before,
+                ..Self::new(self.config, Tally::default())
+            };
             let canary = Tally { n: canary.n, fail: bad, pass: bad };
             gate.window(&RateWindow { t: 0.0, dt: 0.0, canary, stable, ..RateWindow::default() });
             gate.fires()

@@ -137,7 +137,9 @@ fn before(
         Ok(side @ Side::Value { .. }) => side,
         Ok(_) if sum.total() == 0 => return Err(silent("requests")),
         Ok(Side::Late { bad: 0, good: 0, .. }) => return Err(silent("verdicts: is the evaluator alive?")),
-        Ok(Side::Mean { sum: 0, .. }) if matches!(gate.kind, GateKind::Mean { .. }) => return Err(silent("tokens beside its requests")),
+        Ok(Side::Mean { sum: 0, .. }) if matches!(gate.kind, GateKind::Mean { .. }) => {
+            return Err(silent("tokens beside its requests"));
+        }
         Ok(side) => side,
         Err(unknown) => {
             let message = format!("{} of stable with {wanted} contradicts itself over the time before", pin.family);

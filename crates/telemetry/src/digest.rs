@@ -88,7 +88,11 @@ fn complete(subject: &Subject, watch: &Watch, asked: &[(Query, &Answer)], prices
         .iter()
         .map(|(query, _)| {
             let gates = subject.gates_of(query.scheme);
-            gates.filter_map(|(index, gate)| Some(Wanted { index, reader: Reader::new(gate, pins.get(&gate.name)?, prices) })).collect()
+            gates
+                .filter_map(|(index, gate)| {
+                    Some(Wanted { index, reader: Reader::new(gate, pins.get(&gate.name)?, prices) })
+                })
+                .collect()
         })
         .collect();
     let sources: Vec<Source> = grouped

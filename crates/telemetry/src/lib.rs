@@ -23,9 +23,9 @@ mod window;
 
 pub use decode::{Answer, Sample, Series};
 pub use digest::digest;
+pub use http::{HttpPrometheus, Prometheus, QueryError, ask};
 pub use native::Histogram;
 pub use own::OwnError;
-pub use http::{HttpPrometheus, Prometheus, QueryError, ask};
 pub use pin::Pin;
 pub use presets::{Door, Scheme, scheme};
 pub use prices::{Price, PriceTable};

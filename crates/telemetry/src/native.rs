@@ -69,8 +69,12 @@ pub(crate) fn as_classic(answer: &Answer, subject: &Subject) -> Option<Answer> {
 }
 
 fn counts(native: &Series, wanted: &BTreeSet<(i64, i64)>) -> Vec<Series> {
-    let breaks: Vec<i64> =
-        native.histograms.windows(2).filter(|pair| is_other_schema(&pair[0], &pair[1])).map(|pair| pair[1].at).collect();
+    let breaks: Vec<i64> = native
+        .histograms
+        .windows(2)
+        .filter(|pair| is_other_schema(&pair[0], &pair[1]))
+        .map(|pair| pair[1].at)
+        .collect();
     let like = |suffix: &str, le: Option<String>, value: &dyn Fn(&Histogram) -> f64| {
         let mut labels = native.labels.clone();
         labels.insert("__name__".to_owned(), format!("{}{suffix}", native.name()));

@@ -6,12 +6,7 @@ use promql_parser::{
     parser::{self, Expr, VectorSelector},
 };
 
-use crate::{
-    decode::Series,
-    presets::Scheme,
-    query::Subject,
-    selector::Selector,
-};
+use crate::{decode::Series, presets::Scheme, query::Subject, selector::Selector};
 
 /// Why a text of the user's cannot be used: one sentence, with what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +25,9 @@ impl Picked {
     /// `name{matchers}`, and nothing else.
     pub(crate) fn parse(text: &str) -> Result<Self, OwnError> {
         let wrong = |why: &str| {
-            OwnError(format!("{text:?} {why}: write one metric with matchers, such as http_requests_total{{code=~\"5..\"}}"))
+            OwnError(format!(
+                "{text:?} {why}: write one metric with matchers, such as http_requests_total{{code=~\"5..\"}}"
+            ))
         };
         let parsed = parser::parse(text).map_err(|_| wrong("is no selector"))?;
         let Expr::VectorSelector(vector) = parsed else { return Err(wrong("is more than a selector")) };
@@ -108,7 +105,8 @@ fn confine(expr: &mut Expr, added: &[Matcher], selectors: &mut usize) -> Result<
         for own in matchers.iter().filter(|own| own.name == "namespace") {
             let same = added.iter().any(|matcher| matcher.name == "namespace" && own.is_match(&matcher.value));
             if !same && added.iter().any(|matcher| matcher.name == "namespace") {
-                foreign = Some(format!("selects the namespace {:?}: leave it out, the rollout's own is added", own.value));
+                foreign =
+                    Some(format!("selects the namespace {:?}: leave it out, the rollout's own is added", own.value));
             }
         }
         for matcher in added {

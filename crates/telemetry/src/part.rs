@@ -55,9 +55,8 @@ impl Part {
     /// A sample as the whole number that is counted: of pico-USD where it is money, of millionths of the limit where it
     /// is a gauge.
     pub(crate) fn whole(self, value: f64) -> Result<u64, Unknown> {
-        let scaled = |value: f64| {
-            (0.0..1.8e19).contains(&value).then(|| value.round() as u64).ok_or(Unknown::NotANumber)
-        };
+        let scaled =
+            |value: f64| (0.0..1.8e19).contains(&value).then(|| value.round() as u64).ok_or(Unknown::NotANumber);
         match self {
             Self::Money => scaled(value * 1e12),
             Self::Level { ppm } => scaled(value * 1e6 * 1e9 / ppm.max(1) as f64),

@@ -90,10 +90,7 @@ impl PriceTable {
 
     /// By the model that answered, then by the one that was asked for; each as it is, then without its date.
     pub fn price<'m>(&self, models: impl IntoIterator<Item = &'m str>) -> Option<Price> {
-        models
-            .into_iter()
-            .flat_map(|model| [model, undated(model)])
-            .find_map(|model| self.models.get(model).copied())
+        models.into_iter().flat_map(|model| [model, undated(model)]).find_map(|model| self.models.get(model).copied())
     }
 }
 

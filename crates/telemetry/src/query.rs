@@ -300,9 +300,8 @@ fn baseline(subject: &Subject, scheme: Scheme, now: f64) -> Vec<Query> {
         beat = sources.flat_map(|definition| definition.requests).map(|name| (*name).to_owned()).collect();
     }
     // Votes and costs have no `sampling`.
-    let bare = |gate: &Gate| {
-        matches!(gate.kind, GateKind::Judged { what: Judged::Feedback, .. } | GateKind::Budget { .. })
-    };
+    let bare =
+        |gate: &Gate| matches!(gate.kind, GateKind::Judged { what: Judged::Feedback, .. } | GateKind::Budget { .. });
     let bare = scheme == Scheme::Evals && subject.gates.iter().any(bare);
     let selector = || subject.selector(scheme, &[&subject.stable], bare);
     let now_ms = millis(now);

@@ -144,7 +144,9 @@ impl Value {
     fn pattern(&self) -> String {
         match self {
             Self::Is(value) => quote(value),
-            Self::Numbered(begin, before, after) => format!("{}.*{}[0-9]+{}", quote(begin), quote(before), quote(after)),
+            Self::Numbered(begin, before, after) => {
+                format!("{}.*{}[0-9]+{}", quote(begin), quote(before), quote(after))
+            }
         }
     }
 
@@ -154,9 +156,9 @@ impl Value {
             Self::Is(value) => value == text,
             Self::Numbered(begin, before, after) => {
                 let inner = text.strip_prefix(begin.as_str()).and_then(|rest| rest.strip_suffix(after));
-                inner.and_then(|rest| rest.rsplit_once(before.as_str())).is_some_and(|(_, number)| {
-                    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
-                })
+                inner
+                    .and_then(|rest| rest.rsplit_once(before.as_str()))
+                    .is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
             }
         }
     }

@@ -48,7 +48,8 @@ fn first(store: &Store, gates: Vec<Gate>) -> Window {
 fn preflight(stable: &[Row], gate: Gate) -> Result<String, (bool, String)> {
     let mut store = Store::default();
     for k in 0..20 {
-        let rows: Vec<Counter> = stable.iter().map(|(name, labels, each)| (*name, *labels, each * f64::from(k))).collect();
+        let rows: Vec<Counter> =
+            stable.iter().map(|(name, labels, each)| (*name, *labels, each * f64::from(k))).collect();
         store.scrape(STABLE, f64::from(k) * 30.0 - 600.0, &rows);
     }
     asked(&store, gate)
@@ -67,7 +68,11 @@ fn asked(store: &Store, gate: Gate) -> Result<String, (bool, String)> {
 
 #[test]
 fn the_time_to_the_first_token_has_a_total_of_its_own() {
-    let gate = gate("first", GateKind::Slow { what: Slow::FirstToken, slow_ppm: 50_000, max_micros: 800_000 }, Preset::OtelGenai);
+    let gate = gate(
+        "first",
+        GateKind::Slow { what: Slow::FirstToken, slow_ppm: 50_000, max_micros: 800_000 },
+        Preset::OtelGenai,
+    );
     let rows = |slow: f64| {
         vec![
             (REQUESTS, &[][..], 50.0),
@@ -152,11 +157,8 @@ fn a_model_outside_of_the_pinned_set_is_counted_by_its_requests() {
 
 #[test]
 fn votes_are_counted_where_nobody_asks_for_them() {
-    let gate = gate(
-        "liked",
-        GateKind::Judged { what: Judged::Feedback, max_ppm: 200_000, evaluator: None },
-        Preset::Evals,
-    );
+    let gate =
+        gate("liked", GateKind::Judged { what: Judged::Feedback, max_ppm: 200_000, evaluator: None }, Preset::Evals);
     let mut store = Store::default();
     for (revision, up, down) in [("aaaaaaaaaa", 8.0, 1.0), ("bbbbbbbbbb", 5.0, 4.0)] {
         for (rating, each) in [("up", up), ("down", down)] {
@@ -243,8 +245,7 @@ fn selectors_that_cannot_be_used_are_refused_for_good_with_what_to_write() {
 }
 
 fn query(promql: &str) -> Gate {
-    let kind =
-        GateKind::Query { promql: promql.to_owned(), min: None, max: Some(500_000_000), breaches: 3, of: 5 };
+    let kind = GateKind::Query { promql: promql.to_owned(), min: None, max: Some(500_000_000), breaches: 3, of: 5 };
     gate("value", kind, Preset::OtelGenai)
 }
 
@@ -423,7 +424,8 @@ async fn asked_of_ten_days(bad_of_ten_thousand: u32) -> microapp_core::counts::B
             &'a self,
             promql: &'a str,
             time: f64,
-        ) -> microapp_telemetry::http::Boxed<'a, Result<microapp_telemetry::Answer, microapp_telemetry::QueryError>> {
+        ) -> microapp_telemetry::http::Boxed<'a, Result<microapp_telemetry::Answer, microapp_telemetry::QueryError>>
+        {
             let (scheme, from, brings) = (microapp_telemetry::Scheme::Pods, 0, microapp_telemetry::Brings::Raw);
             let query = microapp_telemetry::Query { scheme, promql: promql.to_owned(), time, from, brings };
             Box::pin(async move { Ok(self.0.answer(&query)) })

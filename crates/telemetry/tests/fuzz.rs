@@ -105,7 +105,8 @@ fn value() -> impl Strategy<Value = f64> {
 fn series() -> impl Strategy<Value = Series> {
     let samples = proptest::collection::btree_map(-30_000_i64..60_000, value(), 0..8);
     let bucket = (0.0_f64..4.0, 0.0_f64..4.0, value());
-    let histograms = proptest::collection::btree_map(-30_000_i64..60_000, (value(), prop::collection::vec(bucket, 0..4)), 0..3);
+    let histograms =
+        proptest::collection::btree_map(-30_000_i64..60_000, (value(), prop::collection::vec(bucket, 0..4)), 0..3);
     (labels(), samples, histograms).prop_map(|(labels, samples, histograms)| Series {
         labels,
         samples: samples.into_iter().map(|(after, value)| Sample { at: at(0.0) + after, value }).collect(),
@@ -178,7 +179,7 @@ proptest! {
         for one in &mut series {
             for label in ["pod", "envoy_cluster_name", "revision"] {
                 if let Some(value) = one.labels.get_mut(label) {
-                    value.insert_str(0, "x");
+                    value.insert(0, 'x');
                 }
             }
         }

@@ -191,7 +191,11 @@ fn gateway(gates: Vec<microapp_core::strategy::Gate>) -> (Store, Subject) {
 
 #[test]
 fn a_gateway_tells_the_revisions_apart_by_their_clusters_and_is_never_waited_for_twice() {
-    let latency = gate("latency", GateKind::Slow { what: Slow::Response, slow_ppm: 50_000, max_micros: 2_000_000 }, Preset::Envoy);
+    let latency = gate(
+        "latency",
+        GateKind::Slow { what: Slow::Response, slow_ppm: 50_000, max_micros: 2_000_000 },
+        Preset::Envoy,
+    );
     let errors = gate("errors", GateKind::Share { what: Share::Errors, max_ppm: 10_000 }, Preset::Envoy);
     let (store, subject) = gateway(vec![errors, latency]);
     let windows = store.windows(&subject, 8.1);
@@ -277,7 +281,11 @@ const CAPTURED: &str = include_str!("fixtures/envoy-1.36-contour-1.33.json");
 
 #[test]
 fn a_captured_answer_of_envoy_counts_each_request_once() {
-    let latency = gate("latency", GateKind::Slow { what: Slow::Response, slow_ppm: 50_000, max_micros: 2_000_000 }, Preset::Envoy);
+    let latency = gate(
+        "latency",
+        GateKind::Slow { what: Slow::Response, slow_ppm: 50_000, max_micros: 2_000_000 },
+        Preset::Envoy,
+    );
     let errors = gate("errors", GateKind::Share { what: Share::Errors, max_ppm: 10_000 }, Preset::Envoy);
     let mut subject = subject(vec![errors, latency]);
     (subject.namespace, subject.attempt_started) = ("demo-try".to_owned(), 1_795_571_715.0);

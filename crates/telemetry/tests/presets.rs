@@ -96,7 +96,8 @@ fn a_model_server_tells_tokens_truncation_and_how_full_it_is() {
     assert_eq!(counted(&store, cut), (count(12, 92), count(4, 84)));
     assert_eq!(counted(&store, slow_of(Slow::FirstToken, 500_000, Preset::Vllm)).0, count(32, 92));
     assert_eq!(counted(&store, slow_of(Slow::PerToken, 50_000, Preset::Vllm)).0, count(100, 9_200));
-    let tokens = gate("tokens", GateKind::Mean { what: Mean::Tokens, max: Some(1), max_increase_ppm: None }, Preset::Vllm);
+    let tokens =
+        gate("tokens", GateKind::Mean { what: Mean::Tokens, max: Some(1), max_increase_ppm: None }, Preset::Vllm);
     assert_eq!(counted(&store, tokens).0, Some(Side::Mean { n: 97, sum: 59_000 }));
     let full = GateKind::Saturation { max_cache_ppm: Some(900_000), max_queue: Some(10) };
     let (canary, stable) = counted(&store, gate("full", full, Preset::Vllm));

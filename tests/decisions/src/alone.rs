@@ -267,11 +267,7 @@ impl<'a> World<'a> {
     }
 
     fn side(&self, gate: usize, (bad, n): Pair, started: u64) -> Side {
-        if self.is_judged(gate) {
-            Side::Late { bad, good: n - bad, void: 0, started }
-        } else {
-            Side::count(bad, n)
-        }
+        if self.is_judged(gate) { Side::Late { bad, good: n - bad, void: 0, started } } else { Side::count(bad, n) }
     }
 
     /// Shares of bad ones among the requests at a time: stable, canary.
@@ -384,7 +380,11 @@ impl<'a> World<'a> {
         let [.., before, own, after] = self.past.as_slice() else { return tick };
         debug_assert!(after.end > own.end);
         let count = |(bad, n): Pair| Side::count(bad, n);
-        let near = if at.weight <= 0.01 { [Some(count(before.arms[0])), None] } else { [before, after].map(|one| Some(count(one.arms[0]))) };
+        let near = if at.weight <= 0.01 {
+            [Some(count(before.arms[0])), None]
+        } else {
+            [before, after].map(|one| Some(count(one.arms[0])))
+        };
         let sides = Sides { canary: Some(count(own.arms[1])), stable: Some(count(own.arms[0])), near };
         tick.gap = own.gap;
         tick.gates.insert(self.names[0].clone(), Ok(sides));

@@ -218,8 +218,10 @@ impl Figures {
                 let values: Vec<f64> = begun.iter().filter_map(|alone| value(alone)).collect();
                 (!values.is_empty()).then(|| Quantiles::of(values).p50)
             };
-            let text = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{} %", percent(value)));
-            let points = usual(|alone| alone.epsilon).map_or_else(|| "–".to_owned(), |share| format!("{} pp", percent(share)));
+            let text =
+                |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{} %", percent(value)));
+            let points =
+                usual(|alone| alone.epsilon).map_or_else(|| "–".to_owned(), |share| format!("{} pp", percent(share)));
             let not_begun = Share { hits: (same.len() - begun.len()) as u64, runs: same.len() as u64 };
             let _ = writeln!(
                 out,

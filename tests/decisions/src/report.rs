@@ -164,8 +164,7 @@ impl Results {
             let promise = "fewer bad responses (mean) than every setting that always finds it and has at most 5 % false rollbacks when steady";
             row(&format!("{promise}: {name}"), &measured, yes(kept));
         }
-        for (name, promised) in
-            [("no difference, stable fails 0.5 %, 50 requests/s", true), (SCENARIOS[0].name, false)]
+        for (name, promised) in [("no difference, stable fails 0.5 %, 50 requests/s", true), (SCENARIOS[0].name, false)]
         {
             let cell = &self.cells[Self::index(name)][0];
             if let Some(full) = cell.quantiles(End::Promoted, |run| run.full.unwrap_or(run.seconds)) {

@@ -258,7 +258,8 @@ impl App {
         let Output { status, stdout, stderr } = replay.output().unwrap();
         let said = String::from_utf8_lossy(&stderr).into_owned();
         assert!(status.success(), "{said}");
-        let answers = String::from_utf8_lossy(&stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let answers =
+            String::from_utf8_lossy(&stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         (answers, said)
     }
 

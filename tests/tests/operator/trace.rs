@@ -29,7 +29,9 @@ fn rerun(lines: &[String]) -> Vec<Value> {
 }
 
 fn actions(answers: &[Value]) -> Vec<(String, f64)> {
-    let all = answers.iter().map(|answer| (answer["action"].as_str().unwrap().to_owned(), answer["weight"].as_f64().unwrap()));
+    let all = answers
+        .iter()
+        .map(|answer| (answer["action"].as_str().unwrap().to_owned(), answer["weight"].as_f64().unwrap()));
     let mut acted: Vec<_> = all.filter(|(action, _)| action != "hold").collect();
     acted.dedup();
     acted
@@ -146,7 +148,8 @@ async fn a_trace_of_many_hours_stays_within_its_bound_and_its_rest_runs_again() 
         {"name": "cost", "tokenCost": {"maxIncrease": "10%"}},
         {"name": "grounded", "hallucination": {"max": "4%"}},
     ]);
-    let steps = json!({"steps": [{"weight": 10, "dwell": "6h"}, {"weight": 100, "dwell": "60s"}], "maxStepDuration": "48h"});
+    let steps =
+        json!({"steps": [{"weight": 10, "dwell": "6h"}, {"weight": 100, "dwell": "60s"}], "maxStepDuration": "48h"});
     let rollout = build::rollout(NS, NAME, &image(1)).set("/spec/strategy", steps);
     let stage = Stage::stable(rollout.gates(gates), 5.0).await;
     stage.upgrade(2);

@@ -152,7 +152,8 @@ impl Gate {
         if kind.is_judged() {
             return TelemetryPreset::Evals;
         }
-        let fit = [rollout.preset, TelemetryPreset::OtelGenai, TelemetryPreset::Vllm].into_iter().find(|one| one.has(kind));
+        let fit =
+            [rollout.preset, TelemetryPreset::OtelGenai, TelemetryPreset::Vllm].into_iter().find(|one| one.has(kind));
         self.telemetry.or(fit).unwrap_or(rollout.preset)
     }
 

@@ -234,12 +234,7 @@ fn load_side(bytes: &mut &[u8], side: &mut Option<Side>) -> Option<()> {
         1 => Some(Side::Count { above: count(bytes)?, below: count(bytes)?, total: count(bytes)? }),
         2 => Some(Side::Mean { n: u64::try_from(take_i128(bytes)?).ok()?, sum: take_i128(bytes)? }),
         4 => Some(Side::Value { nano: take_i128(bytes)? }),
-        3 => Some(Side::Late {
-            bad: count(bytes)?,
-            good: count(bytes)?,
-            void: count(bytes)?,
-            started: count(bytes)?,
-        }),
+        3 => Some(Side::Late { bad: count(bytes)?, good: count(bytes)?, void: count(bytes)?, started: count(bytes)? }),
         _ => return None,
     };
     Some(())

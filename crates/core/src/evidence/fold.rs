@@ -75,7 +75,8 @@ impl Evidence {
 
     /// Is the bake's evidence of any gate over its threshold?
     fn is_over(&self) -> bool {
-        let over = |state: &GateEvidence| matches!(&state.process, Process::Rate { bake: Some(bake), .. } if bake.over());
+        let over =
+            |state: &GateEvidence| matches!(&state.process, Process::Rate { bake: Some(bake), .. } if bake.over());
         self.strategy.gates.iter().zip(&self.gates).any(|(gate, state)| !gate.advisory && over(state))
     }
 
@@ -138,7 +139,13 @@ impl Evidence {
         }
         if paused {
             self.paused += window.length;
-        } else if self.strategy.gates.iter().zip(&self.gates).any(|(gate, state)| !gate.advisory && state.guarded(&gate.kind)) {
+        } else if self
+            .strategy
+            .gates
+            .iter()
+            .zip(&self.gates)
+            .any(|(gate, state)| !gate.advisory && state.guarded(&gate.kind))
+        {
             self.guarded += window.length;
         }
         if !frame.gap {

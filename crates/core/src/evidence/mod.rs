@@ -18,8 +18,8 @@ use jiff::Timestamp;
 pub use codec::saved_at;
 pub use fold::fold;
 pub use gate::{GateEvidence, Seen};
-pub use track::{Place, Track, started};
 pub use judge::{GateView, Judgement, Preflight, Refusal, Rule, SteppedBack, judge};
+pub use track::{Place, Track, started};
 
 use crate::{
     counts::{Unfit, Watch},

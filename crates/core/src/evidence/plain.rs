@@ -98,7 +98,11 @@ impl Plain {
                 Some(_) | None => Word::Pass,
             },
             GateKind::Saturation { .. } => {
-                if self.outside & 1 == 1 { Word::Unknown(Unknown::Saturated) } else { Word::Pass }
+                if self.outside & 1 == 1 {
+                    Word::Unknown(Unknown::Saturated)
+                } else {
+                    Word::Pass
+                }
             }
             GateKind::Query { breaches, of, .. } => {
                 if self.outside_of(*of) >= *breaches {
@@ -258,7 +262,10 @@ mod tests {
     fn a_share_far_from_the_weight_is_no_comparison() {
         let five = Stand { weight: Some("5%".parse().unwrap()), ..Stand::default() };
         let plain = Plain::default();
-        let seen = |canary, stable| Seen { attempt: [None, None], step: [Some(Side::count(0, canary)), Some(Side::count(0, stable))] };
+        let seen = |canary, stable| Seen {
+            attempt: [None, None],
+            step: [Some(Side::count(0, canary)), Some(Side::count(0, stable))],
+        };
         for (canary, stable, word) in [
             (50, 950, Word::Pass),
             (9, 991, Word::Unknown(Unknown::ShareMismatch)),

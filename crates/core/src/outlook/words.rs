@@ -118,7 +118,9 @@ impl GateOutlook {
     /// What stable did, what makes it fail, and what each step needs.
     fn line(&self, outlook: &Outlook) -> String {
         let before = match (self.rps, self.before.side) {
-            (None, Side::Value { .. }) => format!("stable before: {}", explain::side(Some(self.before.side), self.unit)),
+            (None, Side::Value { .. }) => {
+                format!("stable before: {}", explain::side(Some(self.before.side), self.unit))
+            }
             (None, _) => "stable's traffic is not known".to_owned(),
             (Some(rps), side) => format!(
                 "stable before: {} in {}, {} a second",

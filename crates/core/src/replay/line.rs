@@ -245,7 +245,9 @@ impl Start {
 /// No counts, in the form of the gate's kind.
 pub(super) fn nothing(gate: &Gate) -> Side {
     match gate.kind {
-        GateKind::Share { .. } | GateKind::Slow { .. } | GateKind::Model { .. } | GateKind::Traffic => Side::count(0, 0),
+        GateKind::Share { .. } | GateKind::Slow { .. } | GateKind::Model { .. } | GateKind::Traffic => {
+            Side::count(0, 0)
+        }
         GateKind::Judged { .. } => Side::Late { bad: 0, good: 0, void: 0, started: 0 },
         GateKind::Mean { .. } | GateKind::Budget { .. } => Side::Mean { n: 0, sum: 0 },
         GateKind::Saturation { .. } | GateKind::Query { .. } => Side::Value { nano: 0 },

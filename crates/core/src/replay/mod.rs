@@ -12,8 +12,8 @@ use microapp_api::v1alpha1::MicroAppRolloutSpec;
 use serde::Deserialize;
 use serde_json::Value;
 
-pub(crate) use answer::{answer, counts};
 pub use answer::{Action, Outcome};
+pub(crate) use answer::{answer, counts};
 pub use line::{Command, Malformed, Start, Tick};
 
 use self::{answer::Answer, line::Line};

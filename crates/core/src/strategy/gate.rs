@@ -187,12 +187,7 @@ const BREACHES: (i32, i32) = (3, 5);
 const WHOLE_PPM: i64 = 1_000_000;
 
 /// Reads a gate of a spec.
-pub(super) fn resolve(
-    gate: &api::Gate,
-    source: Preset,
-    model: &api::Model,
-    defaulted: bool,
-) -> Result<Gate, Unusable> {
+pub(super) fn resolve(gate: &api::Gate, source: Preset, model: &api::Model, defaulted: bool) -> Result<Gate, Unusable> {
     let mut resolved = read_gate(gate, source, defaulted)?;
     if let GateKind::Model { accepted } = &mut resolved.kind {
         let api::Model { provider: _, name, version, parameters: _ } = model;
@@ -267,7 +262,8 @@ fn read_gate(gate: &api::Gate, source: Preset, defaulted: bool) -> Result<Gate, 
             Ok(GateKind::Saturation { max_cache_ppm: increase(max_cache)?, max_queue: *max_queue })
         }
         Some(api::GateKind::Query(query)) => {
-            let count = |given: Option<i32>, usual: i32| u32::try_from(given.unwrap_or(usual)).unwrap_or(1).clamp(1, 64);
+            let count =
+                |given: Option<i32>, usual: i32| u32::try_from(given.unwrap_or(usual)).unwrap_or(1).clamp(1, 64);
             let (breaches, of) = (count(query.breaches, BREACHES.0), count(query.of, BREACHES.1));
             if breaches > of {
                 return Err(Unusable(format!("{field}: breaches {breaches} is larger than of {of}")));

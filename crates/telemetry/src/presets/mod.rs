@@ -199,7 +199,8 @@ pub(crate) use evals::{FEEDBACK, JUDGES_COST, RESULTS, STARTED, Verdict, verdict
 
 /// Does the gate read this scheme? Judges cost money too.
 pub(crate) fn reads(gate: &Gate, scheme: Scheme) -> bool {
-    definition(gate.source).scheme == scheme || (scheme == Scheme::Evals && matches!(gate.kind, GateKind::Budget { .. }))
+    definition(gate.source).scheme == scheme
+        || (scheme == Scheme::Evals && matches!(gate.kind, GateKind::Budget { .. }))
 }
 
 /// Every name that a gate may turn out to need of a scheme, for preflight.
