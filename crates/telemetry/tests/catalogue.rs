@@ -452,7 +452,8 @@ async fn a_baseline_looks_back_until_it_holds_enough_requests_and_a_week_at_most
     let hours = asked_of_ten_days(50).await;
     let Side::Count { total, .. } = hours.side else { panic!("{hours:?}") };
     assert!((19_000..22_500).contains(&total), "100 / 0.5 % = 20 000 requests: {hours:?}");
-    assert!((hours.rps.unwrap() - 1.0).abs() < 0.05, "at the traffic of the last hour: {hours:?}");
+    // Scrapes four minutes apart leave that much of the hour's ends out.
+    assert!((hours.rps.unwrap() - 1.0).abs() < 4.0 / 60.0, "at the traffic of the last hour: {hours:?}");
     let week = asked_of_ten_days(0).await;
     assert!((600_000.0..=604_800.0).contains(&week.seconds), "{week:?}");
 }

@@ -59,7 +59,7 @@ pub fn rollout() -> Value {
                     "epsilon": "0.005",
                     "maxStepMillis": 3_600_000,
                 },
-                "evidence": "e1.1772366688.000.AAAA",
+                "evidence": "e2.1772366688.000.AAAA",
             },
             "gates": [
                 {"name": "errors", "verdict": "Pass", "canary": "3/412", "stable": "12/20400",

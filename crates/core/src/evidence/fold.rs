@@ -7,7 +7,7 @@ use super::{
     gate::{Bake, Frame, GateEvidence, Process},
 };
 use crate::{
-    counts::{BeforeResult, Counts, Side, Unknown, Window},
+    counts::{BeforeResult, Counts, Side, Sides, Unknown, Window},
     outlook::{self, Settled},
     strategy::{Gate, GateKind, Share, Slow, Strategy},
 };
@@ -148,7 +148,8 @@ impl Evidence {
         {
             self.guarded += window.length;
         }
-        if !frame.gap {
+        let has_counts = |found: &Result<Sides, Unknown>| found.is_ok_and(|sides| sides.canary.is_some());
+        if !frame.gap && window.gates.values().any(has_counts) {
             self.counted += window.length;
         }
         self.windows += 1;
