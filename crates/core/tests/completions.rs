@@ -93,3 +93,13 @@ fn a_minute_without_scrapes_in_the_bake_is_no_canary_that_hangs() {
         assert!(!judge(&evidence, 100.0 + count as f64).hung, "after {count} windows");
     }
 }
+
+#[test]
+fn a_canary_that_hangs_after_lost_scrapes_is_still_found() {
+    let bake = Position { step: Some(3), ..AT };
+    let mut windows = vec![Window { gap: true, ..window(161.0, 12_000, 0, true) }];
+    windows.extend((162..=170).map(|end| window(f64::from(end), 0, 0, true)));
+    let seen = Counts::Windows(windows, Watch::default());
+    let evidence = fold(&fold(&begin(&json!([errors()])), &bake, &Counts::None), &bake, &seen);
+    assert!(judge(&evidence, 170.0).hung);
+}
