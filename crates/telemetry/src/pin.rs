@@ -123,7 +123,22 @@ pub(crate) fn choose(gate: &Gate, stable: &[&Series], prices: &PriceTable, wante
         GateKind::Share { what: Share::Ratio { bad, total }, .. } => ratio(bad, total, stable, wanted),
         GateKind::Share { what, .. } => match definition.which(what) {
             Which::None => Err(foreign(gate)),
-            Which::Among(_) | Which::Beside(..) => of(requests()?),
+            Which::Among(_) | Which::Beside(..) => {
+                let family = requests()?;
+                let told = |label: &&str| {
+                    let mut own = stable.iter().filter(|series| series.name() == family && (definition.user)(series));
+                    !own.any(|series| !series.label(label).is_empty())
+                };
+                match definition.outcome.filter(told) {
+                    None => of(family),
+                    Some(label) => Err(unfit(
+                        Unknown::NoData,
+                        format!(
+                            "{family} of stable has no label {label}, so that no failure could be seen: this gate could never fail"
+                        ),
+                    )),
+                }
+            }
             Which::Of(total, _) => {
                 let exists = stable.iter().any(|series| series.name() == total);
                 if exists { of(total.to_owned()) } else { Err(missing(&[total], wanted)) }

@@ -120,6 +120,23 @@ fn a_proxy_tells_throttling_cost_and_what_was_spent_by_the_key_of_the_revision()
 }
 
 #[test]
+fn preflight_refuses_a_source_that_does_not_say_how_a_request_ended() {
+    let mut store = captured(Preset::OtelHttp);
+    store.series = std::mem::take(&mut store.series)
+        .into_iter()
+        .map(|(mut labels, samples)| {
+            labels.remove("http_response_status_code");
+            (labels, samples)
+        })
+        .collect();
+    let ask = Ask::Baseline;
+    let counts = store.ask(&subject(vec![errors_of(Preset::OtelHttp)]), &ask, &Watch::default(), 130.0);
+    let Counts::Baseline { gates, .. } = counts else { panic!("{counts:?}") };
+    let why = gates["errors"].clone().unwrap_err().message;
+    assert!(why.contains("has no label http_response_status_code") && why.contains("could never fail"), "{why}");
+}
+
+#[test]
 fn preflight_refuses_for_good_what_a_source_does_not_have() {
     for (gate, preset) in [
         (slow_of(Slow::FirstToken, 500_000, Preset::Istio), Preset::Istio),

@@ -6,6 +6,7 @@ use super::{Definition, NOTHING, Which};
 pub(super) static DEFINITION: Definition = Definition {
     requests: &["istio_requests_total"],
     user: |series| series.label("reporter") == "destination",
+    outcome: Some("response_code"),
     bad: Which::Among(|series| {
         let code = series.label("response_code");
         code.starts_with('5') || code == "0"

@@ -76,6 +76,8 @@ pub(crate) struct Definition {
     pub(crate) user: fn(&Series) -> bool,
     /// Which requests are bad.
     pub(crate) bad: Which,
+    /// The label that says of every request how it ended, where there is one: without it no failure could be seen.
+    pub(crate) outcome: Option<&'static str>,
     /// Which requests were refused because there were too many.
     pub(crate) throttled: Which,
     /// Which answers were cut off at the limit of their length.
@@ -106,6 +108,7 @@ pub(crate) const NOTHING: Definition = Definition {
     requests: &[],
     user: |_| true,
     bad: Which::None,
+    outcome: None,
     throttled: Which::None,
     truncated: Which::None,
     durations: &[],

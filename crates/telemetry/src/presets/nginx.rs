@@ -6,6 +6,7 @@ use super::{Definition, Door, NOTHING, Scheme, Which};
 pub(super) static DEFINITION: Definition = Definition {
     scheme: Scheme::Gateway(Door::Nginx),
     requests: &["nginx_ingress_controller_requests"],
+    outcome: Some("status"),
     bad: Which::Among(|series| series.label("status").starts_with('5')),
     throttled: Which::Among(|series| series.label("status") == "429"),
     durations: &["nginx_ingress_controller_request_duration_seconds"],

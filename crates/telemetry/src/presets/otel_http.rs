@@ -6,6 +6,7 @@ use super::{Definition, NOTHING, Which};
 pub(super) static DEFINITION: Definition = Definition {
     requests: &["http_server_request_duration_seconds_count", "http_server_request_duration_count"],
     // A response that was begun with 200 and broke off has only `error_type`.
+    outcome: Some("http_response_status_code"),
     bad: Which::Among(|series| {
         let error = series.label("error_type");
         series.label("http_response_status_code").starts_with('5')

@@ -6,6 +6,7 @@ use super::{Definition, Door, NOTHING, Scheme, Which};
 pub(super) static DEFINITION: Definition = Definition {
     scheme: Scheme::Gateway(Door::Traefik),
     requests: &["traefik_service_requests_total"],
+    outcome: Some("code"),
     bad: Which::Among(|series| series.label("code").starts_with('5')),
     throttled: Which::Among(|series| series.label("code") == "429"),
     durations: &["traefik_service_request_duration_seconds"],

@@ -8,6 +8,7 @@ const HTTP: &str = "http_requests_total";
 pub(super) static DEFINITION: Definition = Definition {
     requests: &[HTTP],
     user: |series| series.name() != HTTP || series.label("handler").starts_with("/v1/"),
+    outcome: Some("status"),
     bad: Which::Among(|series| series.label("status").starts_with('5')),
     truncated: Which::Of("vllm:request_success_total", |series| series.label("finished_reason") == "length"),
     durations: &["vllm:e2e_request_latency_seconds"],
