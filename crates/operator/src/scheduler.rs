@@ -119,13 +119,18 @@ impl Scheduler {
         if let Some(asked) = state.flights.get(&key).and_then(|(_, asked)| asked.upgrade()) {
             return Ok(asked);
         }
-        state.admit()?;
+        let probes = state.admit()?;
         state.number += 1;
         let number = state.number;
         let flight = Flight { scheduler: self.clone(), key: key.clone(), number };
         let asked = flight.run(lane).boxed().shared();
         if let Some(weak) = asked.downgrade() {
             state.flights.insert(key, (number, weak));
+        }
+        if probes {
+            // Whoever asks may ask something else beside it, is refused that, and gives up both: the probe must not end
+            // with it, or nobody would ever learn that the server is back.
+            tokio::spawn(asked.clone());
         }
         Ok(asked)
     }
@@ -156,10 +161,10 @@ impl Scheduler {
 }
 
 impl State {
-    /// May another question be asked now?
-    fn admit(&mut self) -> Result<(), QueryError> {
+    /// May another question be asked now, and is it the probe?
+    fn admit(&mut self) -> Result<bool, QueryError> {
         if self.failures < ACCIDENTS {
-            return Ok(());
+            return Ok(false);
         }
         let (first, last) = PROBES;
         let pause = first.saturating_mul(1 << (self.failures - ACCIDENTS).min(8)).min(last);
@@ -167,7 +172,7 @@ impl State {
             return Err(QueryError::BackedOff);
         }
         self.probing = true;
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -296,6 +301,29 @@ mod tests {
         for wake in &wakes {
             timeout(Duration::from_millis(1), wake.notified()).await.unwrap();
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_asks_two_things_at_a_time_finds_out_that_the_server_is_back_too() {
+        let (server, scheduler) = scheduler();
+        server.down.store(true, SeqCst);
+        let both = |time: f64| {
+            let asked = ["a", "b"].map(|text| scheduler.ask(Lane::Patient, text, time));
+            futures::future::try_join_all(asked)
+        };
+        for second in 0..20 {
+            assert!(both(f64::from(second)).await.is_err());
+            sleep(Duration::from_secs(1)).await;
+        }
+        server.down.store(false, SeqCst);
+        let again = async {
+            let mut time = 20.0;
+            while both(time).await.is_err() {
+                time += 1.0;
+                sleep(Duration::from_secs(1)).await;
+            }
+        };
+        timeout(PROBES.1 + Duration::from_secs(5), again).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
