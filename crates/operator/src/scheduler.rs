@@ -1,5 +1,4 @@
-//! All questions to one Prometheus, from all rollouts: so many at a time, equal ones once, and none to a server that is
-//! down but the probe that finds out when it is back.
+//! All questions to one Prometheus, from all rollouts: so many at a time, and equal ones once.
 //!
 //! Nothing here may delay a rollback. So whoever looks at users ([`Lane::Exposed`]) has places of its own that a storm of
 //! preflights cannot take, and a server that came back wakes everybody whom it had failed.
@@ -7,7 +6,6 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    time::Duration,
 };
 
 use futures::{
@@ -24,11 +22,6 @@ use tokio::{
 const EXPOSED: usize = 16;
 /// And about those that nobody reaches yet.
 const PATIENT: usize = 4;
-/// So many failures in a row are no accident.
-const ACCIDENTS: u32 = 3;
-/// From one probe to the next: it doubles from the first to the last of these.
-const PROBES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
-
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
@@ -52,10 +45,6 @@ pub struct Scheduler {
 struct State {
     /// Failures in a row.
     failures: u32,
-    /// When the last of them was.
-    failed: Option<Instant>,
-    /// A probe is under way.
-    probing: bool,
     /// When it last began to answer again.
     recovered: Option<Instant>,
     /// Whom it failed.
@@ -110,16 +99,14 @@ impl Scheduler {
 
     async fn ask(self: &Arc<Self>, lane: Lane, promql: &str, time: f64) -> Result<Answer, QueryError> {
         let key = (promql.to_owned(), (time * 1000.0).round() as i64);
-        let asked = self.flight(lane, key)?;
-        asked.await
+        self.flight(lane, key).await
     }
 
-    fn flight(self: &Arc<Self>, lane: Lane, key: (String, i64)) -> Result<Shared<Asked>, QueryError> {
+    fn flight(self: &Arc<Self>, lane: Lane, key: (String, i64)) -> Shared<Asked> {
         let mut state = self.state();
         if let Some(asked) = state.flights.get(&key).and_then(|(_, asked)| asked.upgrade()) {
-            return Ok(asked);
+            return asked;
         }
-        let probes = state.admit()?;
         state.number += 1;
         let number = state.number;
         let flight = Flight { scheduler: self.clone(), key: key.clone(), number };
@@ -127,12 +114,7 @@ impl Scheduler {
         if let Some(weak) = asked.downgrade() {
             state.flights.insert(key, (number, weak));
         }
-        if probes {
-            // Whoever asks may ask something else beside it, is refused that, and gives up both: the probe must not end
-            // with it, or nobody would ever learn that the server is back.
-            tokio::spawn(asked.clone());
-        }
-        Ok(asked)
+        asked
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -142,10 +124,8 @@ impl Scheduler {
     /// Takes what came of a question.
     fn learn(&self, answered: &Result<Answer, QueryError>) {
         let mut state = self.state();
-        state.probing = false;
         if answered.as_ref().is_err_and(QueryError::is_of_the_server) {
             state.failures = state.failures.saturating_add(1);
-            state.failed = Some(Instant::now());
             return;
         }
         if state.failures > 0 {
@@ -157,22 +137,6 @@ impl Scheduler {
                 }
             }
         }
-    }
-}
-
-impl State {
-    /// May another question be asked now, and is it the probe?
-    fn admit(&mut self) -> Result<bool, QueryError> {
-        if self.failures < ACCIDENTS {
-            return Ok(false);
-        }
-        let (first, last) = PROBES;
-        let pause = first.saturating_mul(1 << (self.failures - ACCIDENTS).min(8)).min(last);
-        if self.probing || self.failed.is_some_and(|failed| failed.elapsed() < pause) {
-            return Err(QueryError::BackedOff);
-        }
-        self.probing = true;
-        Ok(true)
     }
 }
 
@@ -200,8 +164,6 @@ impl Flight {
 impl Drop for Flight {
     fn drop(&mut self) {
         let mut state = self.scheduler.state();
-        // Whoever gave up waiting has learned nothing: the next one probes.
-        state.probing = false;
         if state.flights.get(&self.key).is_some_and(|(number, _)| *number == self.number) {
             state.flights.remove(&self.key);
         }
@@ -211,7 +173,10 @@ impl Drop for Flight {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
+    use std::{
+        sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+        time::Duration,
+    };
 
     use futures::future::join_all;
     use tokio::time::{sleep, timeout};
@@ -271,59 +236,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_server_that_is_down_is_probed_by_one_and_wakes_all_when_it_is_back() {
+    async fn a_server_that_is_back_wakes_everybody_whom_it_had_failed() {
         let (server, scheduler) = scheduler();
         server.down.store(true, SeqCst);
         let wakes: Vec<Arc<Notify>> = (0..200).map(|_| Arc::default()).collect();
-        // 200 rollouts ask each second for five minutes.
-        for second in 0..300 {
-            let asked = wakes.iter().enumerate().map(async |(place, wake)| {
-                let text = format!("{place}");
-                if scheduler.ask(Lane::Exposed, &text, f64::from(second)).await.is_err() {
-                    scheduler.wake_when_back(wake);
-                }
-            });
-            join_all(asked).await;
-            sleep(Duration::from_secs(1)).await;
+        for (place, wake) in wakes.iter().enumerate() {
+            assert!(scheduler.ask(Lane::Exposed, &format!("{place}"), 1.0).await.is_err());
+            scheduler.wake_when_back(wake);
         }
-        let asked = server.asked.load(SeqCst);
-        // Those that were under way when it went down, then one probe every five seconds.
-        assert!(asked <= 200 + 300 / 5 + 10, "{asked} questions to a server that is down");
         let last = Instant::now();
         server.down.store(false, SeqCst);
-        let probe = async {
-            while scheduler.ask(Lane::Exposed, "probe", 1.0).await.is_err() {
-                sleep(Duration::from_millis(100)).await;
-            }
-        };
-        timeout(PROBES.1 + Duration::from_secs(2), probe).await.unwrap();
+        scheduler.ask(Lane::Exposed, "again", 2.0).await.unwrap();
         assert!(scheduler.recovered_since(last));
         for wake in &wakes {
             timeout(Duration::from_millis(1), wake.notified()).await.unwrap();
         }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn who_asks_two_things_at_a_time_finds_out_that_the_server_is_back_too() {
-        let (server, scheduler) = scheduler();
-        server.down.store(true, SeqCst);
-        let both = |time: f64| {
-            let asked = ["a", "b"].map(|text| scheduler.ask(Lane::Patient, text, time));
-            futures::future::try_join_all(asked)
-        };
-        for second in 0..20 {
-            assert!(both(f64::from(second)).await.is_err());
-            sleep(Duration::from_secs(1)).await;
-        }
-        server.down.store(false, SeqCst);
-        let again = async {
-            let mut time = 20.0;
-            while both(time).await.is_err() {
-                time += 1.0;
-                sleep(Duration::from_secs(1)).await;
-            }
-        };
-        timeout(PROBES.1 + Duration::from_secs(5), again).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

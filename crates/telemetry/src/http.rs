@@ -52,9 +52,6 @@ pub enum QueryError {
     /// No whole answer in time.
     #[error("Prometheus did not answer in time")]
     Timeout,
-    /// It did not answer others a moment ago, and is left alone until a probe has got through.
-    #[error("Prometheus does not answer; it is asked again when a probe gets through")]
-    BackedOff,
     /// The connection broke off.
     #[error("the connection to Prometheus broke off")]
     Broken,
@@ -82,7 +79,6 @@ impl QueryError {
             Self::Token { .. } => "token",
             Self::Connect => "connect",
             Self::Timeout => "timeout",
-            Self::BackedOff => "backed_off",
             Self::Broken => "broken",
             Self::Status { .. } => "status",
             Self::TooLarge => "too_large",
@@ -95,11 +91,7 @@ impl QueryError {
     /// Is the server at fault, whatever was asked?
     pub const fn is_of_the_server(&self) -> bool {
         match self {
-            Self::Connect
-            | Self::Timeout
-            | Self::BackedOff
-            | Self::Broken
-            | Self::Decode(DecodeError::NotPrometheus { .. }) => true,
+            Self::Connect | Self::Timeout | Self::Broken | Self::Decode(DecodeError::NotPrometheus { .. }) => true,
             Self::Status { status, .. } => *status >= 500,
             Self::Address | Self::Token { .. } | Self::TooLarge | Self::Decode(_) => false,
         }
@@ -117,7 +109,6 @@ impl QueryError {
             | Self::Token { .. }
             | Self::Connect
             | Self::Timeout
-            | Self::BackedOff
             | Self::Broken
             | Self::Status { .. }
             | Self::Decode(_) => Unknown::Unreachable,
