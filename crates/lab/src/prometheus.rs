@@ -20,15 +20,25 @@ pub struct Series {
 impl Lab {
     /// The raw samples that a selector with a range brings (`up{namespace="demo"}[5m]`), as of now.
     pub fn samples(&self, selector: &str) -> Result<Vec<Series>> {
+        Ok(self.asked(selector)?.iter().map(read).collect())
+    }
+
+    /// Does an expression with a comparison hold of anything now (`up == 0`)?
+    pub fn holds(&self, expression: &str) -> Result<bool> {
+        Ok(!self.asked(expression)?.is_empty())
+    }
+
+    fn asked(&self, promql: &str) -> Result<Vec<Value>> {
         let mut path = "/api/v1/query?query=".to_owned();
-        for byte in selector.bytes() {
+        for byte in promql.bytes() {
             let _ = write!(path, "%{byte:02X}");
         }
         let answer = netns::get(commandline::PROMETHEUS, &path);
-        let answer = answer.and_then(|body| serde_json::from_str::<Value>(&body).ok());
-        let series = answer.as_ref().and_then(|answer| answer["data"]["result"].as_array());
-        let series = series.ok_or_else(|| Error::Invalid(format!("Prometheus does not answer {selector}")))?;
-        Ok(series.iter().map(read).collect())
+        let mut answer = answer.and_then(|body| serde_json::from_str::<Value>(&body).ok());
+        match answer.as_mut().map(|answer| answer["data"]["result"].take()) {
+            Some(Value::Array(series)) => Ok(series),
+            _ => Err(Error::Invalid(format!("Prometheus does not answer {promql}"))),
+        }
     }
 
     /// How many queries Prometheus has answered, by its own metrics.

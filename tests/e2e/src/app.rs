@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use microapp_lab::demo::View;
-use microapp_lab::{LoadConfig, LoadGenerator};
+use microapp_lab::{Lab, LoadConfig, LoadGenerator};
 use serde_json::{Value, json};
 
 use crate::{Cluster, HOW, History, until};
@@ -18,6 +18,8 @@ const START: Duration = Duration::from_secs(180);
 const BASELINE_RPS: f64 = 25.0;
 /// How long two full minutes of the clock may take.
 const BASELINE: Duration = Duration::from_secs(240);
+/// What the app counts its requests by.
+const COUNTED: &str = "gen_ai_client_operation_duration_seconds_count";
 
 /// The rollout `helper` in the namespace `e2e-<test>`.
 #[derive(Debug)]
@@ -188,7 +190,8 @@ impl App {
         })
     }
 
-    /// What preflight needs of stable: two full minutes of the clock with few users.
+    /// What preflight needs of stable: two full minutes of the clock with few users, of which Prometheus has seen one begin
+    /// and end. Another test may take it away meanwhile, and a first request just before a minute begins comes too late.
     pub fn baseline(&mut self) {
         self.load = Some(LoadGenerator::start(self.requests(BASELINE_RPS)).unwrap());
         until(BASELINE, "two minutes of users", || {
@@ -200,6 +203,9 @@ impl App {
                 (minutes(last - 3.0) - minutes(first) >= 2.0).then_some(())
             })
         });
+        let lab = Lab::attach().expect(HOW);
+        let counted = format!("changes({COUNTED}{{namespace=\"{}\"}}[15m:1m]) > 0", self.namespace);
+        until(BASELINE, "a minute that Prometheus counted", || lab.holds(&counted).unwrap_or(false).then_some(()));
         // A test that waits for its turn wastes nothing.
         self.no_users();
     }
