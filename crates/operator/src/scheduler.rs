@@ -1,11 +1,14 @@
 //! All questions to one Prometheus, from all rollouts: so many at a time, and equal ones once.
 //!
 //! Nothing here may delay a rollback. So whoever looks at users ([`Lane::Exposed`]) has places of its own that a storm of
-//! preflights cannot take, and a server that came back wakes everybody whom it had failed.
+//! preflights cannot take, and a server that came back wakes everybody whom it had failed. While it is away one probe a
+//! second asks for all: the questions themselves are answered at once with what is wrong. The probe is nobody's question,
+//! so it cannot end with its asker, and nobody waits for it.
 
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 
 use futures::{
@@ -15,13 +18,24 @@ use futures::{
 use microapp_telemetry::{Answer, Prometheus, QueryError, http::Boxed};
 use tokio::{
     sync::{Notify, Semaphore},
-    time::Instant,
+    time::{Instant, sleep, timeout},
 };
 
 /// Questions under way about revisions that users reach.
 const EXPOSED: usize = 16;
 /// And about those that nobody reaches yet.
 const PATIENT: usize = 4;
+/// After so many failures in a row the server counts as away.
+const AWAY: u32 = 3;
+/// What is asked meanwhile: it costs nothing, and any answer will do, a refusal too.
+const PROBE: &str = "vector(1)";
+/// How often.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// How long a probe may take.
+const PROBE_TIME: Duration = Duration::from_secs(10);
+/// Where nobody wanted to know for so long, nothing is asked any more.
+const INTEREST: Duration = Duration::from_secs(60);
+
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
@@ -45,6 +59,8 @@ pub struct Scheduler {
 struct State {
     /// Failures in a row.
     failures: u32,
+    /// What is wrong with a server that is away, and when somebody last wanted to ask.
+    away: Option<(QueryError, Instant)>,
     /// When it last began to answer again.
     recovered: Option<Instant>,
     /// Whom it failed.
@@ -98,6 +114,10 @@ impl Scheduler {
     }
 
     async fn ask(self: &Arc<Self>, lane: Lane, promql: &str, time: f64) -> Result<Answer, QueryError> {
+        if let Some((error, wanted)) = &mut self.state().away {
+            *wanted = Instant::now();
+            return Err(error.clone());
+        }
         let key = (promql.to_owned(), (time * 1000.0).round() as i64);
         self.flight(lane, key).await
     }
@@ -121,15 +141,22 @@ impl Scheduler {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what came of a question.
-    fn learn(&self, answered: &Result<Answer, QueryError>) {
+    /// Takes what came of a question or probe at `time`.
+    fn learn(self: &Arc<Self>, answered: &Result<Answer, QueryError>, time: f64) {
         let mut state = self.state();
-        if answered.as_ref().is_err_and(QueryError::is_of_the_server) {
+        if let Err(error) = answered
+            && error.is_of_the_server()
+        {
             state.failures = state.failures.saturating_add(1);
+            if state.failures >= AWAY && state.away.is_none() {
+                state.away = Some((error.clone(), Instant::now()));
+                tokio::spawn(probe(Arc::downgrade(self), time));
+            }
             return;
         }
         if state.failures > 0 {
             state.failures = 0;
+            state.away = None;
             state.recovered = Some(Instant::now());
             for whom in state.waiting.drain(..) {
                 if let Some(whom) = whom.upgrade() {
@@ -137,6 +164,28 @@ impl Scheduler {
                 }
             }
         }
+    }
+}
+
+/// Asks for all until the server answers, or nobody wants to know. Which time it asks about does not matter.
+async fn probe(scheduler: Weak<Scheduler>, time: f64) {
+    loop {
+        sleep(PROBE_EVERY).await;
+        let Some(scheduler) = scheduler.upgrade() else { return };
+        {
+            let mut state = scheduler.state();
+            match &state.away {
+                None => return,
+                // Whoever comes next finds out.
+                Some((_, wanted)) if wanted.elapsed() > INTEREST => {
+                    state.away = None;
+                    return;
+                }
+                Some(_) => {}
+            }
+        }
+        let asked = timeout(PROBE_TIME, scheduler.prometheus.query(PROBE, time));
+        scheduler.learn(&asked.await.unwrap_or(Err(QueryError::Timeout)), time);
     }
 }
 
@@ -155,8 +204,13 @@ impl Flight {
         };
         // The semaphores are never closed.
         let _place = places.acquire().await.map_err(|_| QueryError::Broken)?;
-        let answered = self.scheduler.prometheus.query(&self.key.0, self.key.1 as f64 / 1000.0).await;
-        self.scheduler.learn(&answered);
+        // It went away while this one waited.
+        if let Some((error, _)) = &self.scheduler.state().away {
+            return Err(error.clone());
+        }
+        let time = self.key.1 as f64 / 1000.0;
+        let answered = self.scheduler.prometheus.query(&self.key.0, time).await;
+        self.scheduler.learn(&answered, time);
         answered
     }
 }
@@ -173,13 +227,9 @@ impl Drop for Flight {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use std::{
-        sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
-        time::Duration,
-    };
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
     use futures::future::join_all;
-    use tokio::time::{sleep, timeout};
 
     use super::*;
 
@@ -246,11 +296,51 @@ mod tests {
         }
         let last = Instant::now();
         server.down.store(false, SeqCst);
-        scheduler.ask(Lane::Exposed, "again", 2.0).await.unwrap();
-        assert!(scheduler.recovered_since(last));
         for wake in &wakes {
-            timeout(Duration::from_millis(1), wake.notified()).await.unwrap();
+            timeout(3 * PROBE_EVERY, wake.notified()).await.unwrap();
         }
+        assert!(scheduler.recovered_since(last));
+        scheduler.ask(Lane::Exposed, "again", 2.0).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_the_server_is_away_one_probe_asks_for_all_and_everybody_hears_at_once() {
+        let (server, scheduler) = scheduler();
+        server.down.store(true, SeqCst);
+        for question in ["a", "b", "c"] {
+            assert!(scheduler.ask(Lane::Exposed, question, 1.0).await.is_err());
+        }
+        let (before, begun) = (server.asked.load(SeqCst), Instant::now());
+        for second in 0..30 {
+            let texts: Vec<String> = (0..500).map(|n| format!("{second} {n}")).collect();
+            let all = join_all(texts.iter().map(|text| scheduler.ask(Lane::Exposed, text, 1.0)));
+            let heard = timeout(Duration::from_millis(1), all).await.unwrap();
+            assert!(heard.iter().all(|answer| matches!(answer, Err(QueryError::Connect))));
+            sleep(Duration::from_secs(1)).await;
+        }
+        let (asked, seconds) = (server.asked.load(SeqCst) - before, begun.elapsed().as_secs());
+        assert!((10..=31).contains(&asked), "{asked} probes for 15 000 questions in {seconds} s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_does_not_end_with_who_asked_and_ends_when_nobody_asks() {
+        let (server, scheduler) = scheduler();
+        server.down.store(true, SeqCst);
+        for question in ["a", "b", "c"] {
+            assert!(scheduler.ask(Lane::Exposed, question, 1.0).await.is_err());
+        }
+        // Two at a time, of which the first failure ends the other one.
+        let both = futures::future::try_join_all(["d", "e"].map(|text| scheduler.ask(Lane::Exposed, text, 1.0)));
+        assert!(both.await.is_err());
+        sleep(Duration::from_secs(20)).await;
+        let before = server.asked.load(SeqCst);
+        assert!(before > 8, "the probe goes on: {before}");
+        sleep(2 * INTEREST).await;
+        let (asked, then) = (server.asked.load(SeqCst), scheduler.state().away.is_none());
+        sleep(2 * INTEREST).await;
+        assert_eq!((server.asked.load(SeqCst), then), (asked, true), "nobody wanted to know");
+        server.down.store(false, SeqCst);
+        scheduler.ask(Lane::Exposed, "again", 2.0).await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
