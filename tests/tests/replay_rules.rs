@@ -31,7 +31,11 @@ struct Driver {
 
 impl Driver {
     fn new(gates: &Value, baseline: &Value) -> Self {
-        let mut replay = Replay::new(&rollout(gates)).unwrap();
+        Self::of(&rollout(gates), baseline)
+    }
+
+    fn of(rollout: &Value, baseline: &Value) -> Self {
+        let mut replay = Replay::new(rollout).unwrap();
         let start = json!({"baseline": baseline, "seconds": 3600, "scrape": 5});
         assert_eq!(replay.line(&start.to_string()).unwrap(), None);
         Self { replay, t: 0.0 }
@@ -192,6 +196,51 @@ fn the_bake_steps_back_and_the_comparison_decides() {
     assert_eq!(window([1, 62], [1, 188])["action"], "pause");
     let failed = window([25, 62], [2, 188]);
     assert_eq!((&failed["action"], &failed["reason"]), (&json!("rollback"), &json!("GateFailed")));
+}
+
+/// A limit per request needs nothing of stable, so the bake watches it, too.
+#[test]
+fn a_canary_that_spends_too_much_at_full_traffic_goes_back_and_is_judged_beside_stable() {
+    let gates = json!([{"name": "tokens", "tokensPerRequest": {"maxPerRequest": 1000}}]);
+    let mut rollout = rollout(&gates);
+    rollout["spec"]["strategy"]["steps"][2]["dwell"] = json!("10m");
+    let mut driver = Driver::of(&rollout, &json!({"tokens": {"n": 180_000, "sum": 90_000_000}}));
+    driver.say(json!({"gates": {}}));
+    let mut line = |canary: [u64; 2], stable: Option<[u64; 2]>| {
+        let sums = |[n, sum]: [u64; 2]| json!({"n": n, "sum": sum});
+        let mut sides = json!({"canary": sums(canary)});
+        if let Some(stable) = stable {
+            sides["stable"] = sums(stable);
+        }
+        driver.say(json!({"gates": {"tokens": sides}}))
+    };
+    // Canary and stable in turn 500 and 520 tokens a request, until all traffic is the canary's.
+    let mut weight = json!(0.5);
+    for k in 0.. {
+        assert!(k < 100, "never raised to 100 %");
+        let spend = 500 + 20 * (k % 2);
+        let canary = if weight == 0.5 { 20 } else { 60 };
+        weight = line([canary, canary * spend], Some([200, 200 * spend]))["weight"].clone();
+        if weight == 100 {
+            break;
+        }
+    }
+    let mut seen = Vec::new();
+    for k in 0..80 {
+        let spend = 1500 + 50 * (k % 2);
+        let answer = line([250, 250 * spend], (!seen.is_empty()).then_some([200, 100_000]));
+        if k < 19 {
+            assert_eq!(answer["gates"][0]["log_e_fail"], json!(0.0), "a mean says nothing before twenty windows");
+        }
+        if answer["action"] != "hold" {
+            seen.push(answer["action"].clone());
+        }
+        if answer["action"] == "rollback" {
+            assert_eq!(answer["reason"], "GateFailed");
+            break;
+        }
+    }
+    assert_eq!(seen, [json!("lower"), json!("rollback")]);
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub struct MeanConfig {
     pub alpha_g: f64,
     /// Probability of a false promotion by this gate per step.
     pub beta: f64,
-    /// Steps below 100 %, which share `alpha_g`.
+    /// Steps that share `alpha_g`: those below 100 %, and the bake where it is watched.
     pub steps: usize,
 }
 

@@ -75,8 +75,11 @@ impl Evidence {
 
     /// Is the bake's evidence of any gate over its threshold?
     fn is_over(&self) -> bool {
-        let over =
-            |state: &GateEvidence| matches!(&state.process, Process::Rate { bake: Some(bake), .. } if bake.over());
+        let over = |state: &GateEvidence| match &state.process {
+            Process::Rate { bake, .. } => bake.as_ref().is_some_and(|bake| bake.over()),
+            Process::Mean(gate) => gate.fires(),
+            Process::Pending | Process::NotWatched(_) | Process::Plain(_) => false,
+        };
         self.strategy.gates.iter().zip(&self.gates).any(|(gate, state)| !gate.advisory && over(state))
     }
 

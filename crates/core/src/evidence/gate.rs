@@ -152,7 +152,8 @@ impl GateEvidence {
                 let (Side::Mean { n: nc, sum: sc }, Side::Mean { n: ns, sum: ss }) = (canary, stable) else {
                     return None;
                 };
-                if !frame.baking {
+                // An increase needs stable's traffic, a limit does not.
+                if !frame.baking || gate.config().max_per_request.is_some() {
                     gate.window(&MeanWindow { t: frame.end, canary: (nc, sc), stable: (ns, ss), gap: frame.gap });
                 }
             }
@@ -305,6 +306,7 @@ fn mean(strategy: &Strategy, gate: &Gate, before: &Before) -> Option<Process> {
         max_per_request: max.map(|limit| limit as f64),
         alpha_g: alpha_g(strategy),
         beta: fraction(strategy.beta_ppm),
-        steps: strategy.last().saturating_sub(strategy.first).max(1),
+        // The bake watches a limit, too, and goes back to a step where it is watched once more.
+        steps: strategy.last().saturating_sub(strategy.first).max(1) + usize::from(max.is_some()),
     }))))
 }

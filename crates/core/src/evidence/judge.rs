@@ -259,6 +259,9 @@ impl<'a> Context<'a> {
     }
 
     fn stepped_back(&self) -> Option<SteppedBack> {
+        if self.evidence.backs > 1 && !self.baking {
+            return Some(SteppedBack::Undecided);
+        }
         let mut state = None;
         let blocking = self.evidence.strategy.gates.iter().zip(&self.evidence.gates);
         for (_, gate) in blocking.filter(|(gate, _)| !gate.advisory) {
@@ -266,7 +269,7 @@ impl<'a> Context<'a> {
                 && bake.stepped_back().is_some()
                 && !self.baking
             {
-                if self.evidence.backs > 1 || bake.undecided(self.now) {
+                if bake.undecided(self.now) {
                     return Some(SteppedBack::Undecided);
                 }
                 state = Some(SteppedBack::Deciding);
@@ -331,7 +334,12 @@ impl<'a> Context<'a> {
                 view.ln_fail_at = mean.threshold();
                 view.ln_pass = mean.ln_e_pass(self.next_weight);
                 view.ln_pass_at = mean.pass_threshold();
-                (mean.fires(), self.baking || mean.passes(self.next_weight, self.last_gated), mean.guarded())
+                if self.baking {
+                    view.over = mean.fires();
+                    (view.over && gate.advisory, !view.over, false)
+                } else {
+                    (mean.fires(), mean.passes(self.next_weight, self.last_gated), mean.guarded())
+                }
             }
             Process::Rate { gate: rate, bake, .. } => {
                 view.ln_fail_at = rate.threshold();
