@@ -29,7 +29,7 @@ fn strategy() -> Arc<Strategy> {
 }
 
 fn prepared(strategy: &Arc<Strategy>, at: &Position) -> Evidence {
-    let before = |side| Ok(Before { side, seconds: 3600.0, phi: 1.0, rps: None });
+    let before = |side| Ok(Before::of(side, 3600.0));
     let gates = BTreeMap::from([
         ("errors".to_owned(), before(Side::count(900, 180_000))),
         ("latency".to_owned(), before(Side::count(3600, 180_000))),

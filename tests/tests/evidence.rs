@@ -24,12 +24,12 @@ fn strategy() -> Arc<Strategy> {
 }
 
 fn begin() -> Evidence {
-    let before = |side| Ok(Before { side, seconds: 3600.0, phi: 1.0, rps: None });
+    let before = |side| Ok(Before::of(side, 3600.0));
     let gates = BTreeMap::from([
         ("errors".to_owned(), before(Side::count(900, 180_000))),
         ("latency".to_owned(), before(Side::Count { above: 5000, below: 5400, total: 180_000 })),
         ("cost".to_owned(), before(Side::Mean { n: 180_000, sum: 9_000_000_000 })),
-        ("grounded".to_owned(), before(Side::Late { bad: 3000, good: 140_000, void: 50, started: 144_000 })),
+        ("grounded".to_owned(), before(Side::Late { bad: 3000, good: 140_900, void: 50, started: 144_000 })),
     ]);
     let evidence = Evidence::begin(3, strategy(), 0.0);
     fold(&evidence, &at(None, 0.0), &Counts::Baseline { gates, interval: 5.0, pins: BTreeMap::new() })

@@ -9,7 +9,7 @@ use microapp_core::{
     counts::{Before, Counts, Side},
     evidence::Preflight,
     fold, judge,
-    outlook::{Outlook, choose},
+    outlook::{Outlook, Settled, choose},
 };
 use serde_json::{Value, json};
 
@@ -32,12 +32,18 @@ fn plan(strategy: &Value) -> Strategy {
 /// An hour of stable at a rate: 0.5 % errors, 4 % slow between two bounds, 2 % of the verdicts bad.
 fn before(rps: u64) -> BTreeMap<String, Before> {
     let n = rps * 3600;
-    let one = |side, phi| Before { side, seconds: 3600.0, phi, rps: None };
+    let one = |side, phi| Before { phi, ..Before::of(side, 3600.0) };
     BTreeMap::from([
         ("errors".to_owned(), one(Side::count(n / 200, n), 1.25)),
         ("latency".to_owned(), one(Side::Count { above: n / 30, below: n / 25, total: n }, 1.0)),
         ("cost".to_owned(), one(Side::Mean { n, sum: i128::from(n) * 2_000_000_000 }, 1.0)),
-        ("grounded".to_owned(), one(Side::Late { bad: n / 50, good: n - n / 50 - 9, void: 5, started: n }, 1.0)),
+        (
+            "grounded".to_owned(),
+            Before {
+                delay: Some(0.1),
+                ..one(Side::Late { bad: n / 50, good: n - n / 50 - 9, void: 5, started: n }, 1.0)
+            },
+        ),
     ])
 }
 
@@ -62,11 +68,50 @@ fn what_is_pinned_reads_back_as_what_was_found() {
             "errors" => json!({"counts": [900, 180_000], "millis": 3_600_000, "phi": "1.250000"}),
             "latency" => json!({"counts": [6_000, 7_200, 180_000], "millis": 3_600_000}),
             "cost" => json!({"counts": [180_000], "sum": "360000000000000", "millis": 3_600_000}),
-            _ => json!({"counts": [3_600, 176_391, 5, 180_000], "millis": 3_600_000}),
+            _ => json!({"counts": [3_600, 176_391, 5, 180_000], "millis": 3_600_000, "delayMillis": 100}),
         };
         gate.baseline = Some(serde_json::from_value(baseline).unwrap());
     }
     assert_eq!(Outlook::of_pinned(&pinned), Some(found));
+}
+
+/// Whoever is judged later counts as bad until then, so a step must last until those are few.
+#[test]
+fn auto_counts_the_time_that_verdicts_take() {
+    let plan = plan(&json!({}));
+    let with = |delay| {
+        let mut known = before(50);
+        known.get_mut("grounded").unwrap().delay = delay;
+        known
+    };
+    assert_eq!(choose(&plan, &with(Some(2.0)), 5.0), Ok((5_000, 0)));
+    assert_eq!(choose(&plan, &with(Some(30.0)), 5.0), Ok((50_000, 0)));
+    // From what was not judged when it was counted, where nothing better is known.
+    let mut open = with(None);
+    let grounded = open.get_mut("grounded").unwrap();
+    grounded.side = Side::Late { bad: 3_600, good: 176_391 - 1_500, void: 5, started: 180_000 };
+    assert_eq!(choose(&plan, &open, 5.0), Ok((50_000, 0)));
+    let settled = Settled { epsilon_ppm: 50_000, first: 0, interval: 5.0, before: with(Some(30.0)) };
+    let lines = Outlook::of(&plan, &settled).lines();
+    assert!(lines[3].contains("50 a second, judged 30 s later"), "{lines:?}");
+}
+
+/// Of the GenAI conventions' requests only failed ones say how they ended.
+#[test]
+fn an_error_gate_that_never_saw_an_error_says_what_it_relies_on() {
+    let plan = plan(&json!({}));
+    let words = |bad| {
+        let mut known = before(50);
+        known.insert("errors".to_owned(), Before::of(Side::count(bad, 180_000), 3600.0));
+        let settled = Settled { epsilon_ppm: 5_000, first: 0, interval: 5.0, before: known };
+        let outlook = Outlook::of(&plan, &settled);
+        (outlook.findings(), outlook.lines().remove(0))
+    };
+    let (findings, line) = words(0);
+    assert!(findings.contains("; errors has seen no request fail yet: make sure that failed ones carry error_type; "));
+    assert!(line.ends_with("; no request has failed yet: make sure that failed ones carry error_type"), "{line}");
+    let (findings, line) = words(1);
+    assert!(!findings.contains("error_type") && !line.contains("error_type"), "{line}");
 }
 
 #[test]

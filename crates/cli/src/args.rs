@@ -158,6 +158,12 @@ pub struct PlanArgs {
     /// The Prometheus that knows the rollout in the cluster; $PROMETHEUS without it
     #[arg(long, value_name = "URL")]
     pub prometheus: Option<String>,
+    /// The file with the bearer token for it
+    #[arg(long, value_name = "FILE")]
+    pub prometheus_token_file: Option<PathBuf>,
+    /// The operator's price table, USD per million tokens as YAML, where it is not the one that is built in
+    #[arg(long, value_name = "FILE")]
+    pub prices: Option<PathBuf>,
     /// What stable did, instead of asking: errors=BAD/TOTAL, latency the same, a judge's BAD/GOOD/VOID/STARTED, a
     /// cost's {"n":REQUESTS,"sum":PICO-USD}; once per gate
     #[arg(long, value_name = "GATE=COUNTS")]

@@ -38,7 +38,7 @@ fn planned(cluster: &ClusterArgs, args: &PlanArgs) -> Result<Exit, Failure> {
     runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
-        .block_on(async { plan::run(&Cluster::connect(&cluster).await?, &url, &wanted, io::stdout()).await })
+        .block_on(async { plan::run(&Cluster::connect(&cluster).await?, &url, args, &wanted, io::stdout()).await })
 }
 
 fn with_cluster(args: &ClusterArgs, verb: Verb) -> Result<Exit, Failure> {

@@ -190,6 +190,16 @@ pub struct Before {
     /// What it counts per second now, where that is not its mean over all that time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rps: Option<f64>,
+    /// Late verdicts: seconds from a request to its verdict, where that is known better than from the counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay: Option<f64>,
+}
+
+impl Before {
+    /// These counts over so many seconds, and nothing else known.
+    pub const fn of(side: Side, seconds: f64) -> Self {
+        Self { side, seconds, phi: 1.0, rps: None, delay: None }
+    }
 }
 
 /// What preflight found for one gate.

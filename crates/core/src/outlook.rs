@@ -19,7 +19,7 @@ pub(crate) use pinned::pin;
 use crate::{
     counts::{Before, Side},
     explain::Unit,
-    strategy::{Gate, GateKind, Strategy},
+    strategy::{Gate, GateKind, Preset, Share, Strategy},
 };
 
 /// What preflight settled. It is pinned in status before the first raise, and then never chosen again.
@@ -55,6 +55,8 @@ pub struct GateOutlook {
     pub fails: Fails,
     /// What its sums count.
     pub unit: Unit,
+    /// The label that only failed requests have, where none has been seen: nobody knows whether it is set at all.
+    pub unseen: Option<&'static str>,
 }
 
 /// What makes a gate fail.
@@ -114,6 +116,7 @@ impl Outlook {
                 least: matches!(gate.kind, GateKind::Mean { .. } | GateKind::Query { .. }),
                 fails: fails(plan, gate, before, *epsilon_ppm),
                 unit: Unit::of(&gate.kind),
+                unseen: unseen(gate, before),
             })
             .collect();
         let slowest = |index: usize| {
@@ -152,6 +155,16 @@ fn rps(before: &Before) -> Option<f64> {
         Side::Value { .. } => return None,
     };
     before.rps.or_else(|| (requests > 0 && before.seconds > 0.0).then(|| requests as f64 / before.seconds))
+}
+
+/// Seconds until a request of stable is judged: as measured, otherwise from those that were not judged when it was
+/// counted.
+fn delay(before: &Before) -> f64 {
+    let open = match before.side {
+        Side::Late { bad, good, void, started } => started.saturating_sub(void).saturating_sub(bad + good),
+        Side::Count { .. } | Side::Mean { .. } | Side::Value { .. } => 0,
+    };
+    before.delay.unwrap_or_else(|| rps(before).map_or(0.0, |rps| open as f64 / rps))
 }
 
 /// α of one gate: that of the attempt, shared by all with statistics that block.
@@ -203,7 +216,7 @@ fn seconds(plan: &Strategy, gate: &Gate, before: &Before, interval: f64, epsilon
     match rate_config(plan, gate, before, epsilon_ppm) {
         None => Some(mean_step_seconds(rps, interval, &weights)),
         Some(config) => {
-            let planned = PlannedGate { config, baseline: tally(before.side)?, rps };
+            let planned = PlannedGate { config, baseline: tally(before.side)?, rps, delay: delay(before) };
             Some(microapp_stats::step_seconds(&planned, &weights))
         }
     }
@@ -215,6 +228,14 @@ fn slowest(plan: &Strategy, before: &BTreeMap<String, Before>, interval: f64, ep
         .iter()
         .filter_map(|gate| seconds(plan, gate, before.get(&gate.name)?, interval, epsilon_ppm))
         .reduce(|slowest, next| slower(&slowest, &next))
+}
+
+/// Most sources say of every request how it ended, and preflight refuses one that does not. The GenAI conventions
+/// (OpenTelemetry semantic conventions, `gen_ai.client.operation.duration`) set `error.type` where a request failed, and
+/// nothing where it did not.
+fn unseen(gate: &Gate, before: &Before) -> Option<&'static str> {
+    let is_silent = gate.source == Preset::OtelGenai && matches!(gate.kind, GateKind::Share { what: Share::Errors, .. });
+    (is_silent && matches!(before.side, Side::Count { above: 0, total: 1.., .. })).then_some("error_type")
 }
 
 fn fails(plan: &Strategy, gate: &Gate, before: &Before, epsilon_ppm: i64) -> Fails {

@@ -17,13 +17,15 @@ pub const TOLERANCES: [f64; 5] = [0.005, 0.01, 0.02, 0.05, 0.10];
 const MOST_REQUESTS: u64 = 1 << 50;
 
 /// Smallest number of requests whose expected count at `rate` passes a step that must exclude `p_bad`; `None` when
-/// the rate is out of reach, above 0.84 `p_bad`. ln E is convex in n, so bisection finds it.
-pub fn pass_requests(p_bad: f64, rate: f64, beta: f64, phi: f64) -> Option<u64> {
+/// the rate is out of reach, above 0.84 `p_bad`. So many of the requests are still `open`, and count as bad. ln E falls
+/// while all are open and is convex in n from there on, so bisection finds it.
+pub fn pass_requests(p_bad: f64, rate: f64, open: f64, beta: f64, phi: f64) -> Option<u64> {
     let reachable = rate <= 0.8399 * p_bad;
     if !reachable {
         return None;
     }
-    let passes = |n: u64| ln_e_pass(n as f64, rate * n as f64, p_bad, phi) >= ln(1.0 / beta);
+    let bad = |n: f64| rate * n + open.min((1.0 - rate) * n);
+    let passes = |n: u64| ln_e_pass(n as f64, bad(n as f64), p_bad, phi) >= ln(1.0 / beta);
     let (mut low, mut high) = (0, 1);
     while !passes(high) {
         (low, high) = (high, 2 * high);
@@ -51,18 +53,21 @@ pub struct PlannedGate {
     pub baseline: Tally,
     /// Requests per second over both revisions that the gate counts.
     pub rps: f64,
+    /// Seconds until a request is judged; 0 where its answer is the judgement.
+    pub delay: f64,
 }
 
 /// Expected seconds of each gated step for one gate: one figure per weight but the last, which is not gated. That is
-/// [`pass_requests`] of a canary as good as stable at the canary's share of the traffic. Infinite where the step is out
+/// [`pass_requests`] of a canary as good as stable at the canary's share of the traffic, of which those of the last
+/// `delay` seconds are open. Infinite where the step is out
 /// of reach, so also where the gate would refuse its baseline.
 pub fn step_seconds(gate: &PlannedGate, weights: &[f64]) -> Vec<f64> {
-    let PlannedGate { config, baseline, rps } = *gate;
+    let PlannedGate { config, baseline, rps, delay } = *gate;
     let rate_gate = RateGate::new(config, baseline);
     let rate = rate_gate.p_hat_pass();
     let seconds = |weight: f64, next: f64| {
         let requests = (!rate_gate.refused(next))
-            .then(|| pass_requests(rate_gate.p_bad(next), rate, config.beta, config.phi))
+            .then(|| pass_requests(rate_gate.p_bad(next), rate, weight * rps * delay, config.beta, config.phi))
             .flatten();
         requests.map_or(f64::INFINITY, |requests| requests as f64 / (weight * rps))
     };

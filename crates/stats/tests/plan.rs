@@ -17,6 +17,7 @@ fn planned(rate: f64, rps: f64) -> PlannedGate {
         config: RateConfig { slo, ..config() },
         baseline: Tally::new(n as u64, (n * rate).round() as u64),
         rps,
+        delay: 0.0,
     }
 }
 
@@ -25,15 +26,15 @@ fn requests_to_pass_a_step_are_those_of_the_table() {
     for (delta, none, half_percent) in
         [(0.2, 17, 19), (0.1, 36, 41), (0.05, 70, 93), (0.02, 155, 307), (0.01, 260, 836), (0.005, 391, 2586)]
     {
-        assert_eq!(pass_requests(0.005 + delta, 0.0, 0.05, 1.0), Some(none), "{delta}");
-        assert_eq!(pass_requests(0.005 + delta, 0.005, 0.05, 1.0), Some(half_percent), "{delta}");
+        assert_eq!(pass_requests(0.005 + delta, 0.0, 0.0, 0.05, 1.0), Some(none), "{delta}");
+        assert_eq!(pass_requests(0.005 + delta, 0.005, 0.0, 0.05, 1.0), Some(half_percent), "{delta}");
     }
 }
 
 #[test]
 fn a_rate_out_of_reach_never_passes() {
-    assert_eq!(pass_requests(0.01, 0.0085, 0.05, 1.0), None);
-    assert_eq!(pass_requests(f64::NAN, 0.0, 0.05, 1.0), None);
+    assert_eq!(pass_requests(0.01, 0.0085, 0.0, 0.05, 1.0), None);
+    assert_eq!(pass_requests(f64::NAN, 0.0, 0.0, 0.05, 1.0), None);
 }
 
 #[test]
@@ -94,7 +95,7 @@ fn with_little_traffic_the_ramp_begins_at_the_lowest_step_that_fits() {
 #[test]
 fn a_step_that_the_gate_would_refuse_is_out_of_reach() {
     // 2 of 400: too little baseline to tell 0.5 % more at full traffic, enough for 10 points.
-    let gate = PlannedGate { config: config(), baseline: Tally::new(400, 2), rps: 50.0 };
+    let gate = PlannedGate { config: config(), baseline: Tally::new(400, 2), rps: 50.0, delay: 0.0 };
     let refused = RateGate::new(gate.config, gate.baseline);
     let seconds = step_seconds(&gate, &WEIGHTS);
     for (index, seconds) in seconds.iter().enumerate() {
@@ -132,6 +133,44 @@ fn the_expected_time_of_a_step_is_that_of_simulated_steps() {
         let ratio = sum / f64::from(runs) / expected;
         assert!((0.8..1.2).contains(&ratio), "{rps} rps, step {step}: {ratio} of {expected} s");
     }
+}
+
+/// Whoever is judged later counts as bad until then. A run stops where few are open by chance, so it is a bit sooner there,
+/// most of all where they are few anyway.
+#[test]
+fn the_expected_time_of_a_step_with_late_verdicts_is_that_of_simulated_steps() {
+    let mut random = Random(12);
+    let mut longer = Vec::new();
+    for (step, epsilon, delay) in
+        [(0, 0.005, 10.0), (1, 0.005, 10.0), (1, 0.005, 30.0), (1, 0.02, 30.0), (2, 0.005, 30.0), (2, 0.02, 10.0)]
+    {
+        let gate = planned(0.005, 50.0);
+        let gate = PlannedGate { config: RateConfig { epsilon, ..gate.config }, delay, ..gate };
+        let expected = step_seconds(&gate, &WEIGHTS)[step];
+        longer.push(expected / step_seconds(&PlannedGate { delay: 0.0, ..gate }, &WEIGHTS)[step]);
+        let runs = 100;
+        let mut sum = 0.0;
+        for _ in 0..runs {
+            let mut state = RateGate::new(gate.config, gate.baseline);
+            let mut t = 0.0;
+            let mut open = std::collections::VecDeque::new();
+            while !state.passes(WEIGHTS[step + 1]) && t < 20.0 * expected {
+                t += 5.0;
+                let n = random.poisson(50.0 * WEIGHTS[step] * 5.0);
+                open.push_back((n, random.bad(n, 0.005)));
+                let judged = if open.len() as f64 * 5.0 > delay { open.pop_front() } else { None };
+                let canary = Tally { n, ..Tally::new(0, judged.map_or(0, |(_, bad)| bad)) };
+                let n = random.poisson(50.0 * (1.0 - WEIGHTS[step]) * 5.0);
+                let stable = Tally::new(n, random.bad(n, 0.005));
+                let pending = open.iter().map(|(n, _)| n).sum();
+                state.window(&RateWindow { t, dt: 5.0, canary, stable, pending, ..RateWindow::default() });
+            }
+            sum += t;
+        }
+        let ratio = sum / f64::from(runs) / expected;
+        assert!((0.6..1.1).contains(&ratio), "step {step}, {delay} s late: {ratio} of {expected} s");
+    }
+    assert!(longer.iter().all(|ratio| *ratio > 3.0), "it is the delay that takes the time: {longer:?}");
 }
 
 /// §4.5 of the reference: equal cost passes the last step, 25 % of 50 requests/s, after 2.4 to 2.6 minutes.

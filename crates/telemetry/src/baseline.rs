@@ -10,7 +10,7 @@ use microapp_core::{
 use crate::{
     decode::{Answer, Series},
     delta::{Increment, Known, Wanted, increments},
-    part::{Reader, Tally},
+    part::{Part, Reader, Tally},
     pin::{self, Pin},
     presets::{self, Scheme},
     prices::PriceTable,
@@ -80,7 +80,8 @@ pub(crate) fn joined(hour: Counts, more: Counts) -> Counts {
                 Some(Ok(longer)) if found.as_ref().is_ok_and(|found| is_counted(found.side)) => {
                     // How long steps take depends on the traffic of now.
                     let rps = found.as_ref().ok().and_then(rate);
-                    (name, Ok(Before { rps, ..longer }))
+                    let delay = found.as_ref().ok().and_then(|found| found.delay);
+                    (name, Ok(Before { rps, delay, ..longer }))
                 }
                 Some(_) | None => (name, found),
             });
@@ -150,7 +151,42 @@ fn before(
     let last = slices.iter().flatten().map(|increment| increment.at).max().unwrap_or(0);
     let seconds = (last - first).max(0) as f64 / 1000.0;
     let phi = if targets.len() > 1 { overdispersion(&gate.kind, &slices) } else { 1.0 };
-    Ok((Before { side, seconds, phi, rps: None }, pin))
+    let delay = matches!(side, Side::Late { .. }).then(|| delay(&targets, &wanted_gate[0].reader)).flatten();
+    Ok((Before { phi, delay, ..Before::of(side, seconds) }, pin))
+}
+
+/// No judge is believed to take longer, in seconds.
+const LATEST: f64 = 600.0;
+
+/// Seconds from a request to its verdict (Little's law): those that are open, over how many there are a second. Verdicts
+/// that never come would look like late ones: how many more are open than when the first verdict of that time had come
+/// says how many are lost, where that is more than chance (three standard deviations of the difference of two Poisson
+/// numbers).
+fn delay(targets: &[Target], reader: &Reader) -> Option<f64> {
+    let (mut open, mut started, mut more_open, mut more_started, mut seconds) = (0.0, 0.0, 0.0, 0.0, 0.0_f64);
+    for target in targets {
+        // Started and judged until then.
+        let until = |at: i64| {
+            let own = target.series.iter().filter(|(role, _)| *role == Role::Stable);
+            own.fold((0.0, 0.0), |(started, judged), (_, series)| match (reader.part(series), series.at(at)) {
+                (Some(Part::Total { .. }), Some(value)) => (started + value, judged),
+                (Some(Part::Verdict(_) | Part::Foreign), Some(value)) => (started, judged + value),
+                _ => (started, judged),
+            })
+        };
+        let Some(last) = target.answered.last().copied() else { continue };
+        let Some(first) = target.answered.iter().copied().find(|at| until(*at).1 > 0.0) else { continue };
+        let (now, then) = (until(last), until(first));
+        started += now.0;
+        open += now.0 - now.1;
+        more_started += now.0 - then.0;
+        more_open += now.0 - now.1 - (then.0 - then.1);
+        seconds = seconds.max((last - first) as f64 / 1000.0);
+    }
+    let rps = (more_started > 0.0 && seconds > 0.0).then(|| more_started / seconds)?;
+    let chance = 3.0 * (2.0 * open.clamp(1.0, (rps * LATEST).max(1.0))).sqrt();
+    let lost = if more_open > chance { started * more_open / more_started } else { 0.0 };
+    Some((open - lost).max(0.0) / rps)
 }
 
 /// φ̂ over the slices, from two halves A and B of stable's targets: the mean of (x_A − Kθ)² / (Kθ(1 − θ)) with

@@ -72,7 +72,7 @@ pub(crate) fn before(subject: &Subject, place: usize, asked: &[(Query, &Answer)]
         };
         unfit(reason, format!("asked about stable, the query {why}"), false)
     })?;
-    Ok(Before { side, seconds: 0.0, phi: 1.0, rps: None })
+    Ok(Before::of(side, 0.0))
 }
 
 #[cfg(test)]

@@ -351,3 +351,33 @@ fn errors_that_come_in_bursts_on_one_half_of_stable_are_overdispersed() {
     // All K = 20 on one half, θ = 120/220 or 100/220: (20 − 10.9)² / (20 · 0.545 · 0.455) = 16.7 and the like.
     assert!((16.0..18.0).contains(&phi), "{phi}");
 }
+
+/// What preflight knows of a judge that has worked for so many hours at 5 requests/s, answers 30 s late and loses a share
+/// of its verdicts: seconds of delay.
+fn delay_after(hours: f64, lost: f64) -> f64 {
+    let mut store = Store::default();
+    let mut labels: Vec<(&str, &str)> =
+        vec![("revision", "aaaaaaaaaa"), ("sampling", "random"), ("evaluator", "faithfulness")];
+    let end = 30.0;
+    let mut seconds = end - hours * 3600.0;
+    while seconds < end {
+        let age = seconds - (end - hours * 3600.0);
+        let judged = (5.0 * (age - 30.0).max(0.0) * (1.0 - lost)).round();
+        store.scrape(STABLE, seconds, &[("llm_eval_started_total", &labels, (5.0 * age).round())]);
+        labels.push(("verdict", "pass"));
+        store.scrape(STABLE, seconds, &[("llm_eval_results_total", &labels, judged)]);
+        labels.pop();
+        seconds += 15.0;
+    }
+    let counts = store.ask(&subject(vec![grounded()]), &Ask::Baseline, &Watch::default(), end);
+    let Counts::Baseline { gates, .. } = counts else { panic!("{counts:?}") };
+    gates["grounded"].as_ref().unwrap().delay.unwrap()
+}
+
+#[test]
+fn how_late_verdicts_come_is_measured_and_lost_ones_are_not_taken_for_late_ones() {
+    for (hours, lost) in [(0.2, 0.0), (2.0, 0.0), (48.0, 0.0), (2.0, 0.02), (48.0, 0.02)] {
+        let delay = delay_after(hours, lost);
+        assert!((delay - 30.0).abs() < 3.0, "{delay} s after {hours} h with {lost} lost");
+    }
+}

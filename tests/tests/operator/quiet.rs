@@ -35,13 +35,19 @@ async fn with_skip_steps_it_begins_at_the_lowest_step_that_fits_and_is_promoted(
     invariants::status_follows(&stage);
 }
 
-/// `kubectl microapp plan` of the short rollout.
-async fn planned(stage: &Stage) -> (Exit, String) {
-    let mut manifest = tempfile::NamedTempFile::new().unwrap();
-    write!(manifest, "{}", short().build()).unwrap();
+/// `kubectl microapp plan` of a rollout, with a price table where one is given.
+async fn planned(stage: &Stage, rollout: RolloutBuilder, prices: Option<&str>) -> (Exit, String) {
+    let file = |text: &str| {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        write!(file, "{text}").unwrap();
+        file
+    };
+    let (manifest, prices) = (file(&rollout.build().to_string()), prices.map(file));
     let args = PlanArgs {
         filename: manifest.path().to_owned(),
         prometheus: None,
+        prometheus_token_file: None,
+        prices: prices.as_ref().map(|file| file.path().to_owned()),
         baseline: Vec::new(),
         seconds: Duration::from_secs(3600),
         scrape: Duration::from_secs(5),
@@ -49,7 +55,8 @@ async fn planned(stage: &Stage) -> (Exit, String) {
     let cluster = Cluster::new(stage.server.client_as("kubectl"), NS.to_owned(), Duration::from_secs(10));
     let (wanted, mut said) = (plan::read(&args).unwrap(), Vec::new());
     let (prometheus, now) = (Client(stage.prometheus.clone()), microapp_testkit::clock::now());
-    let exit = plan::online(&cluster, &prometheus, &wanted, now, &mut said).await.unwrap();
+    let prices = args.price_table().unwrap();
+    let exit = plan::online(&cluster, &prometheus, &prices, &wanted, now, &mut said).await.unwrap();
     (exit, String::from_utf8(said).unwrap())
 }
 
@@ -57,7 +64,7 @@ async fn planned(stage: &Stage) -> (Exit, String) {
 #[tokio::test(start_paused = true)]
 async fn plan_says_before_it_is_applied_what_preflight_finds_then() {
     let stage = Stage::stable(short(), 50.0).await;
-    let (exit, said) = planned(&stage).await;
+    let (exit, said) = planned(&stage, short(), None).await;
     assert_eq!(exit, Exit::Ok, "{said}");
     assert!(said.starts_with(&format!("{NAME}, from what {} did before:\n", stage.revision(1))), "{said}");
     stage.upgrade(2);
@@ -71,10 +78,29 @@ async fn plan_says_before_it_is_applied_what_preflight_finds_then() {
     assert!(said.contains("it can fail, at more than ") && said.contains("expected to be promoted after"), "{said}");
 }
 
+/// With prices of its own the operator knows other models: `plan` is told them.
+#[tokio::test(start_paused = true)]
+async fn plan_reckons_with_the_prices_that_it_is_given() {
+    let costs = || short().gates(json!([{"name": "cost", "tokenCost": {"maxIncrease": "10%"}}]));
+    let stage = Stage::stable(costs(), 50.0).await;
+    let (exit, said) = planned(&stage, costs(), None).await;
+    assert_eq!(exit, Exit::Ok, "{said}");
+    let twice = "models:\n  gpt-5-nano-2025-08-07: {input: \"0.10\", cachedInput: \"0.01\", output: \"0.80\"}\n";
+    let (exit, dearer) = planned(&stage, costs(), Some(twice)).await;
+    let usd = |said: &str| {
+        let (_, rest) = said.split_once("cost: stable before: ").unwrap();
+        rest.split_once(" USD").unwrap().0.parse::<f64>().unwrap()
+    };
+    assert!(exit == Exit::Ok && (usd(&dearer) / usd(&said) - 2.0).abs() < 0.05, "{said}\n{dearer}");
+    let (exit, said) = planned(&stage, costs(), Some("models: {}\n")).await;
+    assert_eq!(exit, Exit::Stalled);
+    assert!(said.contains("has no price in the price table"), "{said}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn plan_of_what_is_not_there_yet_says_that_no_gate_is_asked() {
     let stage = Stage::empty(Traffic::new(NS, NAME).rps(50.0));
-    let (exit, said) = planned(&stage).await;
+    let (exit, said) = planned(&stage, short(), None).await;
     assert_eq!(exit, Exit::Ok);
     assert!(said.contains("nothing is stable in namespace shop") && said.contains("no gate is asked"), "{said}");
 }

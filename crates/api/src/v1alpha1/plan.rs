@@ -70,6 +70,7 @@ pub struct PinnedGate {
 
 /// What the stable revision did before an attempt, for one gate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct PinnedBaseline {
     /// Counts: `[bad, total]`, for latency between two bounds `[bad above, bad below, total]`, for a mean
     /// `[requests]`, for a judge `[bad, good, void, started]`.
@@ -82,6 +83,9 @@ pub struct PinnedBaseline {
     /// What it counted per second at last, as a decimal, where that is not the mean over all that time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rps: Option<String>,
+    /// Time from a request to its verdict, in milliseconds, where it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_millis: Option<i64>,
     /// Overdispersion φ ≥ 1, as a decimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phi: Option<String>,

@@ -1,6 +1,6 @@
 //! `plan`: what preflight would say, before anything is applied. What stable did before is given, or asked for.
 
-use std::{env, io::Write};
+use std::{env, fs, io::Write};
 
 use jiff::Timestamp;
 use microapp_api::v1alpha1::MicroAppRolloutSpec;
@@ -37,6 +37,16 @@ impl PlanArgs {
         let address = self.prometheus.clone().or_else(|| env::var("PROMETHEUS").ok());
         address.filter(|url| !url.is_empty() && self.baseline.is_empty())
     }
+
+    /// The prices to reckon with.
+    ///
+    /// # Errors
+    /// Exit code 2 with one sentence for a table that is missing or malformed.
+    pub fn price_table(&self) -> Result<PriceTable, Failure> {
+        let Some(file) = &self.prices else { return PriceTable::built_in().map_err(Failure::error) };
+        let text = fs::read_to_string(file).map_err(|error| named(file, &error.to_string()))?;
+        PriceTable::parse(&text).map_err(|error| named(file, &chain(&error)))
+    }
 }
 
 /// Runs the verb on what is given.
@@ -58,10 +68,17 @@ pub fn offline(args: &PlanArgs, wanted: &Wanted, out: impl Write) -> Result<Exit
 ///
 /// # Errors
 /// The cluster's, or Prometheus' silence.
-pub async fn run(cluster: &Cluster, url: &str, wanted: &Wanted, out: impl Write) -> Result<Exit, Failure> {
-    let prometheus =
-        HttpPrometheus::new(url, None).map_err(|error| Failure::usage(format!("--prometheus: {}", chain(&error))))?;
-    online(cluster, &prometheus, wanted, Timestamp::now(), out).await
+pub async fn run(
+    cluster: &Cluster,
+    url: &str,
+    args: &PlanArgs,
+    wanted: &Wanted,
+    out: impl Write,
+) -> Result<Exit, Failure> {
+    let prices = args.price_table()?;
+    let prometheus = HttpPrometheus::new(url, args.prometheus_token_file.clone())
+        .map_err(|error| Failure::usage(format!("--prometheus: {}", chain(&error))))?;
+    online(cluster, &prometheus, &prices, wanted, Timestamp::now(), out).await
 }
 
 /// The same with a Prometheus at hand.
@@ -71,6 +88,7 @@ pub async fn run(cluster: &Cluster, url: &str, wanted: &Wanted, out: impl Write)
 pub async fn online(
     cluster: &Cluster,
     prometheus: &dyn Prometheus,
+    prices: &PriceTable,
     wanted: &Wanted,
     now: Timestamp,
     out: impl Write,
@@ -98,8 +116,7 @@ pub async fn online(
         interval: None,
         back: None,
     };
-    let prices = PriceTable::built_in().map_err(Failure::error)?;
-    let (counts, trouble) = ask(prometheus, &subject, &Ask::Baseline, &Watch::default(), &prices, now).await;
+    let (counts, trouble) = ask(prometheus, &subject, &Ask::Baseline, &Watch::default(), prices, now).await;
     if let Counts::Silent(why) = counts {
         let why = trouble.map_or_else(|| why.as_str().to_owned(), |error| chain(&error));
         return Err(Failure::error(format!("Prometheus: {why}")));

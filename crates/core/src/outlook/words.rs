@@ -68,6 +68,7 @@ impl Outlook {
         if !unable.is_empty() {
             found.push(format!("{} {CANNOT}", unable.join(", ")));
         }
+        found.extend(self.gates.iter().filter_map(GateOutlook::doubt));
         found.push(self.short());
         found.join("; ").chars().take(LONGEST).collect()
     }
@@ -115,6 +116,12 @@ impl Outlook {
 }
 
 impl GateOutlook {
+    /// What nobody can know before something fails.
+    fn doubt(&self) -> Option<String> {
+        let label = self.unseen?;
+        Some(format!("{} has seen no request fail yet: make sure that failed ones carry {label}", self.name))
+    }
+
     /// What stable did, what makes it fail, and what each step needs.
     fn line(&self, outlook: &Outlook) -> String {
         let before = match (self.rps, self.before.side) {
@@ -129,6 +136,8 @@ impl GateOutlook {
                 rate(rps)
             ),
         };
+        let delay = super::delay(&self.before);
+        let late = if delay >= 1.0 { format!(", judged {} later", about(delay)) } else { String::new() };
         let phi = self.before.phi;
         let bursts = if phi > 1.0 { format!(", in bursts of {phi:.1}") } else { String::new() };
         let fails = match self.fails {
@@ -153,7 +162,10 @@ impl GateOutlook {
             (false, false) => format!("; a canary as good is expected to need {}", steps.join(", ")),
             (false, true) => format!("; a canary as good needs at least {}", steps.join(", ")),
         };
-        format!("{}: {before}{bursts}; {fails}{needs}", self.name)
+        let doubt = self.unseen.map_or_else(String::new, |label| {
+            format!("; no request has failed yet: make sure that failed ones carry {label}")
+        });
+        format!("{}: {before}{late}{bursts}; {fails}{needs}{doubt}", self.name)
     }
 }
 

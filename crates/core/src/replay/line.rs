@@ -221,7 +221,7 @@ impl Start {
     pub(super) fn counts(&self, strategy: &Strategy) -> Counts {
         let one = |gate: &Gate| -> BeforeResult {
             let phi = self.phi.get(&gate.name).copied().unwrap_or(1.0);
-            let before = |side| Before { side, seconds: self.seconds, phi, rps: None };
+            let before = |side| Before { phi, ..Before::of(side, self.seconds) };
             match self.baseline.get(&gate.name) {
                 None => Ok(before(nothing(gate))),
                 Some(side) if is_empty(*side) => Err(Unfit {
