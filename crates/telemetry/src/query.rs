@@ -94,6 +94,15 @@ pub enum Brings {
     Value(usize),
 }
 
+/// As Traefik normalizes names: without two dashes in a row.
+fn single_dashes(text: &str) -> String {
+    let mut single = text.to_owned();
+    while single.contains("--") {
+        single = single.replace("--", "-");
+    }
+    single
+}
+
 impl Subject {
     /// Seconds to milliseconds.
     pub(crate) fn start(&self) -> i64 {
@@ -124,11 +133,15 @@ impl Subject {
             ),
             Door::Traefik => (
                 "service",
-                vec![Value::Numbered(
-                    format!("httproute-{namespace}-{name}-gw-"),
-                    format!("-svc-{namespace}-{name}-{revision}-"),
-                    "@kubernetesgateway",
-                )],
+                vec![
+                    Value::Numbered(
+                        single_dashes(&format!("httproute-{namespace}-{name}-gw-")),
+                        format!("-svc-{namespace}-{name}-{revision}-"),
+                        "@kubernetesgateway",
+                    ),
+                    // Before 3.7.
+                    Value::Is(single_dashes(&format!("{namespace}-{name}-{revision}-http-{port}@kubernetesgateway"))),
+                ],
             ),
             Door::Nginx => ("service", vec![Value::Is(format!("{name}-{revision}"))]),
             Door::Litellm => ("api_key_alias", vec![Value::Is(format!("{namespace}/{name}/{revision}"))]),

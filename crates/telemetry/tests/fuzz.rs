@@ -19,11 +19,13 @@ use promql_parser::{
 };
 use proptest::prelude::*;
 
-const CAPTURED: [&str; 4] = [
+const CAPTURED: [&str; 6] = [
     include_str!("fixtures/invoice-helper-prometheus-3.14.json"),
     include_str!("fixtures/contour-1.33-prometheus-3.14.json"),
     include_str!("fixtures/envoy-1.36-contour-1.33.json"),
     include_str!("fixtures/native-prometheus-3.14.json"),
+    include_str!("fixtures/otelhttp-0.72-prometheus-3.14.json"),
+    include_str!("fixtures/traefik-3.6-prometheus-3.14.json"),
 ];
 
 /// One gate of each kind that reads series.

@@ -157,24 +157,62 @@ const PODS: &str = include_str!("fixtures/invoice-helper-prometheus-3.14.json");
 /// The same half minute, as its gateway saw it: Contour 1.33 with Envoy 1.36.
 const GATEWAY: &str = include_str!("fixtures/contour-1.33-prometheus-3.14.json");
 
-/// What each side added up to over all windows of the captured half minute.
-fn summed(gate: Gate, answer: &str) -> [Vec<u64>; 2] {
+/// An attempt of which samples were captured.
+struct Attempt {
+    stable: &'static str,
+    canary: &'static str,
+    started: f64,
+    pods: [(&'static str, f64); 2],
+    interval: f64,
+    now: f64,
+}
+
+const HELPER: Attempt = Attempt {
+    stable: "zfmb67hgbl",
+    canary: "bscvnvzbkx",
+    started: 1_795_606_195.0,
+    pods: [
+        ("shop-bscvnvzbkx-7d84c6bc57-wdbsp", 1_795_606_199.0),
+        ("shop-bscvnvzbkx-7d84c6bc57-gh6d4", 1_795_606_199.0),
+    ],
+    interval: 1.0,
+    now: 1_795_606_237.303,
+};
+
+/// A service in Go instrumented by the OpenTelemetry SDK (otelhttp 0.72, its exporter for Prometheus 0.69) behind Traefik
+/// 3.6.12 on the lab, 2026-11-25: an attempt that the operator led through Traefik, whose canary failed 4 % and was slow
+/// in 3 %. Prometheus 3.14, scrapes every 5 s, unsynchronised.
+const OTELHTTP: &str = include_str!("fixtures/otelhttp-0.72-prometheus-3.14.json");
+/// The same forty seconds, as Traefik saw them.
+const TRAEFIK: &str = include_str!("fixtures/traefik-3.6-prometheus-3.14.json");
+
+const SERVICE: Attempt = Attempt {
+    stable: "p4lrgrmp8z",
+    canary: "tgjlnkbwbw",
+    started: 1_795_615_422.0,
+    pods: [
+        ("shop-tgjlnkbwbw-54995dc58f-mjv65", 1_795_615_421.0),
+        ("shop-tgjlnkbwbw-54995dc58f-zcbbn", 1_795_615_420.0),
+    ],
+    interval: 5.0,
+    // Ten seconds after the capture, so that nobody waits for another scrape.
+    now: 1_795_615_473.558,
+};
+
+/// What each side added up to over all windows of the captured time.
+fn summed(gate: Gate, attempt: &Attempt, answer: &str) -> [Vec<u64>; 2] {
     let name = gate.name.clone();
-    let pod = |name: &str, started: f64| PodRef { name: name.to_owned(), started };
+    let Attempt { stable, canary, started, pods, interval, now } = *attempt;
     let subject = Subject {
-        stable: "zfmb67hgbl".to_owned(),
-        canary: Some("bscvnvzbkx".to_owned()),
-        attempt_started: 1_795_606_195.0,
+        stable: stable.to_owned(),
+        canary: Some(canary.to_owned()),
+        attempt_started: started,
         weight_ppm: 200_000,
-        canary_pods: vec![
-            pod("shop-bscvnvzbkx-7d84c6bc57-wdbsp", 1_795_606_199.0),
-            pod("shop-bscvnvzbkx-7d84c6bc57-gh6d4", 1_795_606_199.0),
-        ],
+        canary_pods: pods.map(|(name, started)| PodRef { name: name.to_owned(), started }).to_vec(),
         stable_pods: vec![],
-        interval: Some(1.0),
+        interval: Some(interval),
         ..subject(vec![gate])
     };
-    let now = 1_795_606_237.303;
     let answers = [decode(answer.as_bytes()).unwrap()];
     let prices = PriceTable::built_in().unwrap();
     let counts = digest(&subject, &Ask::Windows, &Watch::default(), &answers, &prices, now);
@@ -198,8 +236,8 @@ fn summed(gate: Gate, answer: &str) -> [Vec<u64>; 2] {
 
 #[test]
 fn the_pods_and_the_gateway_count_the_same_requests_of_a_captured_attempt() {
-    let [pods, stable] = summed(errors_of(Preset::OtelGenai), PODS);
-    let [gateway, beside] = summed(errors_of(Preset::Envoy), GATEWAY);
+    let [pods, stable] = summed(errors_of(Preset::OtelGenai), &HELPER, PODS);
+    let [gateway, beside] = summed(errors_of(Preset::Envoy), &HELPER, GATEWAY);
     assert_eq!(pods, [7, 32], "all of the canary's requests, from the first on");
     assert_eq!(gateway, [7, 32 - 6], "a gateway was there before: what it had counted at the first scrape is known");
     assert_eq!((stable[0], beside[0]), (0, 0));
@@ -207,14 +245,31 @@ fn the_pods_and_the_gateway_count_the_same_requests_of_a_captured_attempt() {
 }
 
 #[test]
+fn the_sdk_and_traefik_count_the_same_requests_of_a_captured_attempt() {
+    let [pods, stable] = summed(errors_of(Preset::OtelHttp), &SERVICE, OTELHTTP);
+    let [gateway, beside] = summed(errors_of(Preset::Traefik), &SERVICE, TRAEFIK);
+    assert_eq!((pods.as_slice(), gateway.as_slice()), ([7, 196].as_slice(), [7, 197].as_slice()), "a second apart");
+    assert_eq!((stable[0], beside[0]), (0, 0));
+    assert!(stable[1] > 1_000 && stable[1].abs_diff(beside[1]) < 100, "{stable:?} {beside:?}: a scrape apart at the ends");
+}
+
+/// The canary slept for 3 s in three of a hundred requests; Traefik's usual bounds end at 5 s.
+#[test]
+fn the_sdk_and_traefik_tell_slow_requests_of_a_captured_attempt() {
+    let slow = |micros, preset| slow_of(Slow::Response, micros, preset);
+    assert_eq!(summed(slow(2_500_000, Preset::OtelHttp), &SERVICE, OTELHTTP)[0], [3, 196]);
+    assert_eq!(summed(slow(5_000_000, Preset::Traefik), &SERVICE, TRAEFIK)[0], [0, 197]);
+}
+
+#[test]
 fn verdicts_durations_and_costs_of_a_captured_attempt_are_those_of_its_answers() {
-    let [canary, _] = summed(grounded(), PODS);
+    let [canary, _] = summed(grounded(), &HELPER, PODS);
     assert_eq!(canary, [3, 22, 0, 25], "an answer that failed is not judged");
-    let [canary, _] = summed(latency(2_560_000), PODS);
+    let [canary, _] = summed(latency(2_560_000), &HELPER, PODS);
     assert_eq!(canary, [0, 32]);
-    let [canary, _] = summed(cost(), PODS);
+    let [canary, _] = summed(cost(), &HELPER, PODS);
     assert_eq!(canary, [32, (1_853 + 1_841) * 50_000 + (967 + 953) * 400_000]);
     let tokens = GateKind::Mean { what: Mean::Tokens, max: Some(1), max_increase_ppm: None };
-    let [canary, _] = summed(gate("tokens", tokens, Preset::OtelGenai), PODS);
+    let [canary, _] = summed(gate("tokens", tokens, Preset::OtelGenai), &HELPER, PODS);
     assert_eq!(canary, [32, 1_853 + 1_841 + 967 + 953]);
 }
