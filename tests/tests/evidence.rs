@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use microapp_api::v1alpha1::MicroAppRolloutSpec;
+use microapp_api::v1alpha1::{MicroAppRolloutSpec, Verdict};
 use microapp_core::{
     Evidence, Position, Strategy,
     counts::{Before, Counts, Side, Sides, Unknown, Watch, Window},
@@ -104,4 +104,61 @@ fn what_is_no_checkpoint_of_this_plan_is_nothing() {
     for text in ["", "e2", "e2.0.", "e3.0.AAAA", &saved[..saved.len() - 40], &saved.replace("e2", "e0")] {
         assert_eq!(Evidence::load(text, settled.clone()), None, "{text}");
     }
+}
+
+/// "With so many bad or fewer it would have gone on": always fewer than there were, and just what it took, however the
+/// bad ones were spread over the windows.
+#[test]
+fn what_would_have_been_spared_is_fewer_than_there_were_and_just_enough() {
+    let windows = |bad: &[u64]| -> Vec<Window> {
+        let one = |(k, bad): (usize, &u64)| {
+            let sides = Sides {
+                canary: Some(Side::count(*bad, 12)),
+                stable: Some(Side::count(0, 48)),
+                near: [None, None],
+            };
+            let gates = BTreeMap::from([("errors".to_owned(), Ok(sides))]);
+            Window { end: 5.0 * (k + 1) as f64, length: 5.0, gates, gap: false, inside_step: true }
+        };
+        bad.iter().enumerate().map(one).collect()
+    };
+    let at = at(Some(0), 0.0);
+    // All windows at once, as after an outage, or one by one.
+    let told = |bad: &[u64], at_once: bool| {
+        let windows = windows(bad);
+        let mut evidence = fold(&begin(), &at, &Counts::None);
+        for part in windows.chunks(if at_once { windows.len() } else { 1 }) {
+            evidence = fold(&evidence, &at, &Counts::Windows(part.to_vec(), Watch::default()));
+        }
+        let view = judge(&evidence, 0.0).gates.remove(0);
+        (view.verdict, view.spared)
+    };
+    let mut rng = Rng::new(3);
+    let mut failed = 0;
+    for run in 0..40 {
+        let mut bad = Vec::new();
+        // Good at first in half of the runs: late bad ones weigh more than early ones.
+        let calm = if run % 2 == 0 { 0 } else { 30 };
+        while told(&bad, false).0 != Verdict::Fail && bad.len() < 120 {
+            bad.push(if bad.len() < calm { 0 } else { rng.binomial(12, 0.1) });
+        }
+        for at_once in [true, false] {
+            let (verdict, spared) = told(&bad, at_once);
+            let Some(spared) = spared.filter(|_| verdict == Verdict::Fail) else { continue };
+            failed += 1;
+            let all: u64 = bad.iter().sum();
+            assert!(spared < all, "{spared} of {all}");
+            let without = |mut fewer: u64| {
+                let mut bad = bad.clone();
+                for count in bad.iter_mut().rev() {
+                    let less = fewer.min(*count);
+                    (*count, fewer) = (*count - less, fewer - less);
+                }
+                bad
+            };
+            assert_ne!(told(&without(all - spared), at_once).0, Verdict::Fail, "{spared} of {all}");
+            assert_eq!(told(&without(all - spared - 1), at_once).0, Verdict::Fail, "{spared} of {all}");
+        }
+    }
+    assert!(failed >= 60, "{failed}");
 }

@@ -229,30 +229,6 @@ impl RateGate {
         self.processes().ln_e_fail()
     }
 
-    /// The most bad ones among as many requests as the canary had in the attempt that would not have been enough to fail,
-    /// if all had come at once, beside what stable did meanwhile; `None` where none would have been. What came window by
-    /// window may need one more or one less.
-    pub fn spared(&self) -> Option<u64> {
-        let (canary, stable) = self.attempt;
-        let fires = |bad: u64| {
-            let mut gate = Self {
-                baseline: self.baseline.clone(),
-                p_before: self.p_before,
-                ..Self::new(self.config, Tally::default())
-            };
-            let canary = Tally { n: canary.n, fail: bad, pass: bad };
-            gate.window(&RateWindow { t: 0.0, dt: 0.0, canary, stable, ..RateWindow::default() });
-            gate.fires()
-        };
-        // Monotone in the bad ones: the least that fires, by halving.
-        let (mut low, mut high) = (0, canary.n);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if fires(middle) { high = middle } else { low = middle + 1 }
-        }
-        low.checked_sub(1)
-    }
-
     /// ln(4/α_g): three fail rules and the bake share α_g.
     pub fn threshold(&self) -> f64 {
         ln(4.0 / self.config.alpha_g)

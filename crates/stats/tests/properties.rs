@@ -245,26 +245,3 @@ fn gates_saved_one_after_another_come_back_in_that_order() {
     assert_eq!(BakeGate::load(&mut rest), Some(bake));
     assert!(rest.is_empty());
 }
-
-#[test]
-fn what_would_have_been_spared_is_just_under_what_fails() {
-    let config = microapp_stats::RateConfig {
-        slo: 0.01,
-        alpha_g: 0.0025,
-        beta: 0.05,
-        epsilon: 0.005,
-        phi: 1.0,
-        tau: 3600.0,
-        form: microapp_stats::Form::Switch,
-    };
-    let before = microapp_stats::Tally { n: 180_000, fail: 900, pass: 900 };
-    let stable = microapp_stats::Tally { n: 6_000, fail: 30, pass: 30 };
-    let after = |bad: u64| {
-        let mut gate = microapp_stats::RateGate::new(config, before);
-        let canary = microapp_stats::Tally { n: 60, fail: bad, pass: bad };
-        gate.window(&microapp_stats::RateWindow { t: 5.0, dt: 5.0, canary, stable, ..Default::default() });
-        gate
-    };
-    let spared = after(14).spared().unwrap();
-    assert!(after(14).fires() && !after(spared).fires() && after(spared + 1).fires(), "{spared}");
-}

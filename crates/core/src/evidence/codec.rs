@@ -125,7 +125,8 @@ pub fn saved_at(text: &str) -> Option<f64> {
 }
 
 fn save_gate(gate: &GateEvidence, out: &mut Vec<u8>) {
-    let GateEvidence { name: _, process, seen, fresh, unknown: _, counted } = gate;
+    // A gate that fails ends the attempt: `spared` is in the words of that.
+    let GateEvidence { name: _, process, seen, fresh, unknown: _, counted, spared: _ } = gate;
     out.push(u8::from(*counted));
     out.extend_from_slice(&fresh.unwrap_or(f64::NEG_INFINITY).to_bits().to_le_bytes());
     for side in seen.attempt.iter().chain(&seen.step) {
@@ -204,7 +205,7 @@ fn load_gate(name: &str, bytes: &mut &[u8]) -> Option<GateEvidence> {
     };
     let [a, b, c, d] = sides;
     let seen = Seen { attempt: [a, b], step: [c, d] };
-    Some(GateEvidence { name: name.to_owned(), process, seen, fresh, unknown: None, counted })
+    Some(GateEvidence { name: name.to_owned(), process, seen, fresh, unknown: None, counted, spared: None })
 }
 
 fn save_side(side: Option<Side>, out: &mut Vec<u8>) {

@@ -32,6 +32,7 @@ pub fn fold(evidence: &Evidence, at: &Position, counts: &Counts) -> Evidence {
             for window in windows {
                 next.window(window, at.paused);
             }
+            next.spare(evidence, at, windows);
             if let Some(length) = watch.pace.length {
                 next.interval = length as f64 / 1000.0;
             }
@@ -128,6 +129,48 @@ impl Evidence {
         }
     }
 
+    /// For each gate that fails since these windows: how many bad ones of the canary would not have been enough, found by
+    /// taking the last ones of these windows back.
+    fn spare(&mut self, evidence: &Self, at: &Position, windows: &[Window]) {
+        let newly: Vec<usize> = self
+            .gates
+            .iter()
+            .zip(&evidence.gates)
+            .enumerate()
+            .filter(|(_, (now, before))| now.fires() && !before.fires())
+            .map(|(index, _)| index)
+            .collect();
+        if newly.is_empty() {
+            return;
+        }
+        let mut before = evidence.clone();
+        before.enter(at);
+        for index in newly {
+            let name = before.strategy.gates[index].name.clone();
+            let came = windows.iter().filter_map(|window| bad(canary(window, &name)?)).sum();
+            let fires = |fewer: u64| {
+                let mut other = before.clone();
+                other.gates = vec![before.gates[index].clone()];
+                other.strategy = Arc::new(Strategy {
+                    gates: vec![before.strategy.gates[index].clone()],
+                    ..Strategy::clone(&before.strategy)
+                });
+                for window in without(windows, &name, fewer) {
+                    other.window(&window, at.paused);
+                }
+                other.gates[0].fires()
+            };
+            // Fewer bad ones are never worse: the least that saves it, by halving.
+            let (mut low, mut high) = (1, came + 1);
+            while low < high {
+                let middle = low + (high - low) / 2;
+                if fires(middle) { low = middle + 1 } else { high = middle }
+            }
+            let all = self.gates[index].seen.attempt[0].and_then(bad).unwrap_or(0);
+            self.gates[index].spared = if low <= came { all.checked_sub(low) } else { None };
+        }
+    }
+
     /// One complete window for all gates.
     fn window(&mut self, window: &Window, paused: bool) {
         let baking = self.step == Some(self.strategy.last());
@@ -200,7 +243,46 @@ impl Evidence {
     }
 }
 
+/// The canary's side of a gate in one window.
+fn canary(window: &Window, gate: &str) -> Option<Side> {
+    window.gates.get(gate)?.as_ref().ok()?.canary
+}
+
+/// How many of a side are bad; `None` for what is no count.
+const fn bad(side: Side) -> Option<u64> {
+    match side {
+        Side::Count { above, .. } => Some(above),
+        Side::Late { bad, .. } => Some(bad),
+        Side::Mean { .. } | Side::Value { .. } => None,
+    }
+}
+
+/// The windows with `fewer` bad ones of the canary's in one gate, the last ones good instead.
+fn without(windows: &[Window], gate: &str, mut fewer: u64) -> Vec<Window> {
+    let mut windows = windows.to_vec();
+    for window in windows.iter_mut().rev() {
+        let Some(Ok(Sides { canary: Some(canary), .. })) = window.gates.get_mut(gate) else { continue };
+        match canary {
+            Side::Count { above, below, .. } => {
+                let less = fewer.min(*above);
+                (*above, *below, fewer) = (*above - less, *below - less, fewer - less);
+            }
+            Side::Late { bad, good, .. } => {
+                let less = fewer.min(*bad);
+                (*bad, *good, fewer) = (*bad - less, *good + less, fewer - less);
+            }
+            Side::Mean { .. } | Side::Value { .. } => {}
+        }
+    }
+    windows
+}
+
 impl GateEvidence {
+    /// Does its evidence say by itself that the canary is bad?
+    fn fires(&self) -> bool {
+        matches!(&self.process, Process::Rate { gate, .. } if gate.fires())
+    }
+
     /// Is stable itself worse than its guard?
     pub fn guarded(&self, kind: &GateKind) -> bool {
         match &self.process {

@@ -64,6 +64,8 @@ pub struct GateEvidence {
     pub unknown: Option<Unknown>,
     /// A window of this step was used: it may pass.
     pub counted: bool,
+    /// It fails, and so many bad ones would not have been enough.
+    pub spared: Option<u64>,
 }
 
 impl GateEvidence {
@@ -76,6 +78,7 @@ impl GateEvidence {
             fresh: None,
             unknown: None,
             counted: false,
+            spared: None,
         }
     }
 

@@ -357,7 +357,7 @@ impl<'a> Context<'a> {
                     view.hot_fix = rate.hot_fix_passes(self.next_weight);
                     let fires = rate.fires() || bake.is_some_and(microapp_stats::BakeGate::fires);
                     if rate.fires() {
-                        (view.rule, view.spared) = (Some(rate.processes().rule().into()), rate.spared());
+                        (view.rule, view.spared) = (Some(rate.processes().rule().into()), state.spared);
                     }
                     (fires, rate.passes(self.next_weight), rate.guarded())
                 }
