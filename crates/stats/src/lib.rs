@@ -81,5 +81,5 @@ pub use plan::{
     smallest_tolerance, step_seconds,
 };
 pub use process::{Form, Plain, Switch};
-pub use rate::{Processes, RateConfig, RateGate, Rule};
+pub use rate::{Processes, RateConfig, RateGate, Rule, Stand};
 pub use tally::{RateWindow, Tally};

@@ -6,6 +6,9 @@ use crate::codec::{Reader, Writer};
 use crate::grid::{K, T_MAX, log_add, log_mean_exp, log_sum_exp};
 use crate::increments::inc_absolute;
 
+/// At least ln(K + 1): a sum of so many terms is no more than so many times the largest.
+const LN_TERMS: f64 = 2.2;
+
 /// How evidence runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
@@ -31,10 +34,15 @@ impl Default for Plain {
 impl Plain {
     /// Adds one window's increments; returns ln E.
     pub fn step(&mut self, increments: &[f64; K]) -> f64 {
+        self.add(increments);
+        self.ln_e()
+    }
+
+    /// The same without ln E, which costs as much as the step.
+    pub(crate) fn add(&mut self, increments: &[f64; K]) {
         for (sum, increment) in self.sums.iter_mut().zip(increments) {
             *sum += increment;
         }
-        self.ln_e()
     }
 
     /// ln E in nats.
@@ -82,6 +90,12 @@ impl Switch {
 
     /// Adds one window's increments; returns ln E.
     pub fn step(&mut self, increments: &[f64; K]) -> f64 {
+        self.add(increments);
+        self.ln_e()
+    }
+
+    /// The same without ln E, which costs as much as the step.
+    pub(crate) fn add(&mut self, increments: &[f64; K]) {
         let gamma = match self.t {
             0 => 0.5,
             t if t <= self.t_max => 0.5 / self.t_max as f64,
@@ -92,7 +106,11 @@ impl Switch {
             *mass = log_add(*mass, enters) + increment;
         }
         self.t += 1;
-        self.ln_e()
+    }
+
+    /// What ln E cannot be above, without a logarithm.
+    fn ln_e_at_most(&self) -> f64 {
+        self.masses.iter().copied().fold(0.0, f64::max) + LN_TERMS
     }
 
     /// ln E in nats.
@@ -137,9 +155,17 @@ impl Relative {
 
     pub(crate) fn step(&mut self, increments: &[f64; K]) {
         match self {
-            Self::Switch(process) => process.step(increments),
-            Self::Plain(process) => process.step(increments),
-        };
+            Self::Switch(process) => process.add(increments),
+            Self::Plain(process) => process.add(increments),
+        }
+    }
+
+    /// What ln E cannot be above, mostly without a logarithm.
+    pub(crate) fn ln_e_at_most(&self) -> f64 {
+        match self {
+            Self::Switch(process) => process.ln_e_at_most(),
+            Self::Plain(process) => process.ln_e(),
+        }
     }
 
     pub(crate) fn ln_e(&self) -> f64 {
@@ -201,13 +227,21 @@ impl Absolute {
         match &mut self.state {
             AbsoluteState::Switch(process) => {
                 if requests > 0 {
-                    process.step(&inc_absolute(requests as f64, bad as f64, self.p0, self.phi));
+                    process.add(&inc_absolute(requests as f64, bad as f64, self.p0, self.phi));
                 }
             }
             AbsoluteState::Plain { n, x } => {
                 *n = n.saturating_add(requests);
                 *x = x.saturating_add(bad);
             }
+        }
+    }
+
+    /// What ln E cannot be above, mostly without a logarithm.
+    pub(crate) fn ln_e_at_most(&self) -> f64 {
+        match &self.state {
+            AbsoluteState::Switch(process) => process.ln_e_at_most(),
+            AbsoluteState::Plain { .. } => self.ln_e(),
         }
     }
 

@@ -92,6 +92,23 @@ impl Processes {
     }
 }
 
+/// What a gate says of a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stand {
+    /// ln E of the strongest fail rule, in nats.
+    pub ln_fail: f64,
+    /// ln E that the canary is not worse than stable by the step's margin.
+    pub ln_pass: f64,
+    /// The canary is bad; takes precedence over a pass.
+    pub fires: bool,
+    /// The step's evidence is there.
+    pub passes: bool,
+    /// It is there by the hot fix.
+    pub hot_fix: bool,
+    /// The fail rule with the strongest evidence.
+    pub rule: Rule,
+}
+
 /// Evidence of one rate gate. Fail evidence lives for the whole attempt, pass evidence for the step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RateGate {
@@ -185,7 +202,7 @@ impl RateGate {
             }
             // Roles swapped. Stable's count is the low one and the canary's the high one, so that it holds for any
             // threshold between two bounds of a histogram.
-            self.better.step(&inc_relative(ns, seen, nc, pair.canary.pass as f64, 1.0, phi));
+            self.better.add(&inc_relative(ns, seen, nc, pair.canary.pass as f64, 1.0, phi));
         }
         // A canary that drags stable down must not protect itself: this one runs under the guard too.
         self.any.step(canary.n, canary.fail);
@@ -241,7 +258,31 @@ impl RateGate {
 
     /// The canary is bad. Takes precedence over a pass; both can be true.
     pub fn fires(&self) -> bool {
-        self.ln_e_fail() >= self.threshold()
+        let at_most = Processes {
+            slo: self.slo.ln_e_at_most(),
+            floor: self.floor.ln_e_at_most(),
+            any: self.any.ln_e_at_most(),
+            rel1: self.rel1.ln_e_at_most(),
+            rel15: self.rel15.ln_e_at_most(),
+            rel3: self.rel3.ln_e_at_most(),
+        };
+        let threshold = self.threshold();
+        at_most.ln_e_fail() >= threshold && self.ln_e_fail() >= threshold
+    }
+
+    /// Everything that the gate says of a step, each part of it reckoned once.
+    pub fn stand(&self, next_weight: f64) -> Stand {
+        let processes = self.processes();
+        let (ln_fail, ln_pass) = (processes.ln_e_fail(), self.ln_e_pass(next_weight));
+        let hot_fix = self.hot_fix_passes(next_weight);
+        Stand {
+            ln_fail,
+            ln_pass,
+            fires: ln_fail >= self.threshold(),
+            passes: hot_fix || !self.guard && ln_pass >= self.pass_threshold(),
+            hot_fix,
+            rule: processes.rule(),
+        }
     }
 
     /// ln E that the canary is not worse than stable by the step's margin; late verdicts that are open count as bad.
@@ -251,15 +292,23 @@ impl RateGate {
 
     /// ln E of the hot fix: the canary is better than a broken stable, and good by itself.
     pub fn ln_e_hot_fix(&self, next_weight: f64) -> f64 {
+        self.ln_e_better().min(self.ln_e_good(next_weight))
+    }
+
+    /// The canary is good by itself.
+    fn ln_e_good(&self, next_weight: f64) -> f64 {
         let p_bad = self.config.slo.max(self.p_before) + margin(self.config.epsilon, next_weight);
-        let good = self.ln_e_absolute(self.hot_fix.n, self.hot_fix.pass, p_bad);
-        let better = if self.pending == 0 {
+        self.ln_e_absolute(self.hot_fix.n, self.hot_fix.pass, p_bad)
+    }
+
+    /// It is better than stable.
+    fn ln_e_better(&self) -> f64 {
+        if self.pending == 0 {
             self.better.ln_e()
         } else {
             let (nc, ns) = (self.step.0.n as f64, self.step.1.n as f64);
             self.better.ln_e_with(&inc_relative(ns, 0.0, nc, self.pending as f64, 1.0, self.config.phi))
-        };
-        better.min(good)
+        }
     }
 
     fn ln_e_absolute(&self, n: u64, x: u64, p_bad: f64) -> f64 {
@@ -274,7 +323,8 @@ impl RateGate {
 
     /// The hot fix alone; its dwell runs through the pause.
     pub fn hot_fix_passes(&self, next_weight: f64) -> bool {
-        self.ln_e_hot_fix(next_weight) >= self.pass_threshold()
+        let threshold = self.pass_threshold();
+        self.ln_e_better() >= threshold && self.ln_e_good(next_weight) >= threshold
     }
 
     /// Stable's bad rate now, with decay, as the fail rules count it.

@@ -245,3 +245,31 @@ fn gates_saved_one_after_another_come_back_in_that_order() {
     assert_eq!(BakeGate::load(&mut rest), Some(bake));
     assert!(rest.is_empty());
 }
+
+/// `stand` reckons each part once, and `fires` looks before it reckons: neither says anything else.
+#[test]
+fn what_is_reckoned_once_is_what_each_question_says() {
+    let mut random = Random(5);
+    let (mut fired, mut passed) = (0, 0);
+    for run in 0..40 {
+        let mut gate = if run % 2 == 0 { gate() } else { late_gate() };
+        for k in 0..200 {
+            let mut window = any_window(&mut random, k);
+            if run % 4 < 2 {
+                // A canary without fault, so that some pass.
+                (window.canary.fail, window.canary.pass) = (0, 0);
+            }
+            gate.window(&window);
+            let stand = gate.stand(0.05);
+            assert_eq!(stand.ln_fail.to_bits(), gate.ln_e_fail().to_bits());
+            assert_eq!(stand.ln_pass.to_bits(), gate.ln_e_pass(0.05).to_bits());
+            assert_eq!((stand.fires, stand.fires), (gate.fires(), gate.ln_e_fail() >= gate.threshold()));
+            assert_eq!((stand.passes, stand.hot_fix), (gate.passes(0.05), gate.hot_fix_passes(0.05)));
+            assert_eq!(stand.hot_fix, gate.ln_e_hot_fix(0.05) >= gate.pass_threshold());
+            assert_eq!(stand.rule, gate.processes().rule());
+            fired += u32::from(stand.fires);
+            passed += u32::from(stand.passes);
+        }
+    }
+    assert!(fired > 100 && passed > 100, "{fired} {passed}");
+}

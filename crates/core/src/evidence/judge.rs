@@ -352,14 +352,14 @@ impl<'a> Context<'a> {
                     // What only advises has no step to go back to.
                     (over && gate.advisory, !over, false)
                 } else {
-                    view.ln_fail = bake.map_or(rate.ln_e_fail(), |bake| bake.ln_e().max(rate.ln_e_fail()));
-                    view.ln_pass = rate.ln_e_pass(self.next_weight);
-                    view.hot_fix = rate.hot_fix_passes(self.next_weight);
-                    let fires = rate.fires() || bake.is_some_and(microapp_stats::BakeGate::fires);
-                    if rate.fires() {
-                        (view.rule, view.spared) = (Some(rate.processes().rule().into()), state.spared);
+                    let stand = rate.stand(self.next_weight);
+                    view.ln_fail = bake.map_or(stand.ln_fail, |bake| bake.ln_e().max(stand.ln_fail));
+                    (view.ln_pass, view.hot_fix) = (stand.ln_pass, stand.hot_fix);
+                    if stand.fires {
+                        (view.rule, view.spared) = (Some(stand.rule.into()), state.spared);
                     }
-                    (fires, rate.passes(self.next_weight), rate.guarded())
+                    let fires = stand.fires || bake.is_some_and(microapp_stats::BakeGate::fires);
+                    (fires, stand.passes, rate.guarded())
                 }
             }
         };
