@@ -234,7 +234,8 @@ fn slowest(plan: &Strategy, before: &BTreeMap<String, Before>, interval: f64, ep
 /// (OpenTelemetry semantic conventions, `gen_ai.client.operation.duration`) set `error.type` where a request failed, and
 /// nothing where it did not.
 fn unseen(gate: &Gate, before: &Before) -> Option<&'static str> {
-    let is_silent = gate.source == Preset::OtelGenai && matches!(gate.kind, GateKind::Share { what: Share::Errors, .. });
+    let is_silent =
+        gate.source == Preset::OtelGenai && matches!(gate.kind, GateKind::Share { what: Share::Errors, .. });
     (is_silent && matches!(before.side, Side::Count { above: 0, total: 1.., .. })).then_some("error_type")
 }
 

@@ -20,25 +20,12 @@ pub struct Series {
 impl Lab {
     /// The raw samples that a selector with a range brings (`up{namespace="demo"}[5m]`), as of now.
     pub fn samples(&self, selector: &str) -> Result<Vec<Series>> {
-        Ok(self.asked(selector)?.iter().map(read).collect())
+        Ok(asked(selector)?.iter().map(read).collect())
     }
 
     /// Does an expression with a comparison hold of anything now (`up == 0`)?
     pub fn holds(&self, expression: &str) -> Result<bool> {
-        Ok(!self.asked(expression)?.is_empty())
-    }
-
-    fn asked(&self, promql: &str) -> Result<Vec<Value>> {
-        let mut path = "/api/v1/query?query=".to_owned();
-        for byte in promql.bytes() {
-            let _ = write!(path, "%{byte:02X}");
-        }
-        let answer = netns::get(commandline::PROMETHEUS, &path);
-        let mut answer = answer.and_then(|body| serde_json::from_str::<Value>(&body).ok());
-        match answer.as_mut().map(|answer| answer["data"]["result"].take()) {
-            Some(Value::Array(series)) => Ok(series),
-            _ => Err(Error::Invalid(format!("Prometheus does not answer {promql}"))),
-        }
+        Ok(!asked(expression)?.is_empty())
     }
 
     /// How many queries Prometheus has answered, by its own metrics.
@@ -51,6 +38,20 @@ impl Lab {
         };
         let counts = text.lines().filter(asked).filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok());
         Ok(counts.sum::<f64>() as u64)
+    }
+}
+
+/// The series of an instant query's answer.
+fn asked(promql: &str) -> Result<Vec<Value>> {
+    let mut path = "/api/v1/query?query=".to_owned();
+    for byte in promql.bytes() {
+        let _ = write!(path, "%{byte:02X}");
+    }
+    let answer = netns::get(commandline::PROMETHEUS, &path);
+    let mut answer = answer.and_then(|body| serde_json::from_str::<Value>(&body).ok());
+    match answer.as_mut().map(|answer| answer["data"]["result"].take()) {
+        Some(Value::Array(series)) => Ok(series),
+        _ => Err(Error::Invalid(format!("Prometheus does not answer {promql}"))),
     }
 }
 

@@ -250,7 +250,10 @@ fn the_sdk_and_traefik_count_the_same_requests_of_a_captured_attempt() {
     let [gateway, beside] = summed(errors_of(Preset::Traefik), &SERVICE, TRAEFIK);
     assert_eq!((pods.as_slice(), gateway.as_slice()), ([7, 196].as_slice(), [7, 197].as_slice()), "a second apart");
     assert_eq!((stable[0], beside[0]), (0, 0));
-    assert!(stable[1] > 1_000 && stable[1].abs_diff(beside[1]) < 100, "{stable:?} {beside:?}: a scrape apart at the ends");
+    assert!(
+        stable[1] > 1_000 && stable[1].abs_diff(beside[1]) < 100,
+        "{stable:?} {beside:?}: a scrape apart at the ends"
+    );
 }
 
 /// The canary slept for 3 s in three of a hundred requests; Traefik's usual bounds end at 5 s.
