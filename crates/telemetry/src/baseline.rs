@@ -118,6 +118,13 @@ fn before(
     let stable: Vec<&Series> = targets.iter().flat_map(|target| target.series.iter().map(|(_, s)| *s)).collect();
     let pin = pin::choose(gate, &stable, prices, &wanted)?;
     let wanted_gate = [Wanted { index: 0, reader: Reader::new(gate, &pin, prices) }];
+    if let Some(name) = gauge(&targets, &wanted_gate[0].reader) {
+        let message = format!(
+            "{name} of stable with {wanted} rises and falls although nothing restarts: it is a gauge, and this gate \
+             counts; name a counter, or use a `query` gate"
+        );
+        return Err(Unfit { reason: Unknown::NonMonotone, message, fatal: false });
+    }
     let slices: Vec<Vec<Increment>> =
         targets.iter().map(|target| increments(target, Known::default(), &wanted_gate)).collect();
 
@@ -153,6 +160,26 @@ fn before(
     let phi = if targets.len() > 1 { overdispersion(&gate.kind, &slices) } else { 1.0 };
     let delay = matches!(side, Side::Late { .. }).then(|| delay(&targets, &wanted_gate[0].reader)).flatten();
     Ok((Before { phi, delay, ..Before::of(side, seconds) }, pin))
+}
+
+/// The name of a series that falls in more than a tenth of the slices, and at least three times, while its process goes
+/// on: no counter.
+fn gauge<'a>(targets: &[Target<'a>], reader: &Reader) -> Option<&'a str> {
+    for target in targets {
+        let started = |at: i64| target.born.and_then(|born| born.at(at)).unwrap_or(0.0);
+        for (_, series) in &target.series {
+            if reader.part(series).is_none_or(Part::is_level) {
+                continue;
+            }
+            let pairs = || series.samples.windows(2).map(|pair| (&pair[0], &pair[1]));
+            // Exporters that compute the start from the clock differ by some milliseconds.
+            let falls = pairs().filter(|(a, b)| b.value < a.value && started(b.at) <= started(a.at) + 1.0).count();
+            if falls >= 3 && falls * 10 > pairs().count() {
+                return Some(series.name());
+            }
+        }
+    }
+    None
 }
 
 /// No judge is believed to take longer, in seconds.

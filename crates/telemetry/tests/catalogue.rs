@@ -208,6 +208,26 @@ fn a_ratio_reads_the_users_own_counters() {
 }
 
 #[test]
+fn preflight_knows_a_gauge_by_its_falls() {
+    let asked = |value: &dyn Fn(u32) -> f64| {
+        let mut store = Store::default();
+        for k in 0..240 {
+            let labels = [("code", "200")];
+            store.scrape(STABLE, f64::from(k) * 15.0 - 3600.0, &[("http_requests_in_flight", &labels[..], value(k))]);
+        }
+        let subject = subject(vec![ratio("http_requests_in_flight{code=\"500\"}", "http_requests_in_flight")]);
+        let counts = store.ask(&subject, &Ask::Baseline, &Watch::default(), 0.0);
+        let Counts::Baseline { gates, .. } = counts else { panic!("{counts:?}") };
+        gates["own"].clone()
+    };
+    let unfit = asked(&|k| f64::from((k / 4 * 7) % 10)).unwrap_err();
+    assert!(unfit.message.starts_with("http_requests_in_flight of stable with ") && unfit.message.contains("gauge"));
+    assert_eq!((unfit.reason, unfit.fatal), (Unknown::NonMonotone, false));
+    // A counter whose process began anew twice is none.
+    assert!(asked(&|k| 10.0 * f64::from(k % 90)).is_ok());
+}
+
+#[test]
 fn a_ratio_of_buckets_asks_for_its_own_bounds() {
     let rows = [
         ("work_seconds_count", &[][..], 30.0),
