@@ -198,6 +198,30 @@ fn the_bake_steps_back_and_the_comparison_decides() {
     assert_eq!((&failed["action"], &failed["reason"]), (&json!("rollback"), &json!("GateFailed")));
 }
 
+/// The ten minutes beside stable are for comparing; an incident of twelve leaves all of them.
+#[test]
+fn an_incident_after_the_step_back_takes_nothing_of_the_ten_minutes() {
+    let back = || {
+        let mut driver = Driver::ramping();
+        driver.say(json!({"gates": {}, "command": "promote"}));
+        assert_eq!(driver.errors([250, 2500], [0, 0])["weight"], 25);
+        driver
+    };
+    let mut incident = back();
+    for _ in 0..144 {
+        assert_eq!(incident.errors([6, 62], [19, 188])["action"], "pause");
+    }
+    let mut answers = std::iter::repeat_with(|| incident.errors([0, 620], [9, 1880])).take(60);
+    assert!(answers.any(|answer| answer["action"] == "raise" && answer["weight"] == 100), "it goes on by itself");
+
+    let mut calm = back();
+    for _ in 0..119 {
+        assert_eq!(calm.errors([0, 1], [0, 3])["reason"], "Progressing", "too few requests to tell");
+    }
+    assert_eq!(calm.errors([0, 1], [0, 3])["reason"], "Inconclusive", "ten minutes decided nothing");
+    assert_eq!(calm.errors([0, 620], [9, 1880])["action"], "hold", "a person is asked");
+}
+
 /// A limit per request needs nothing of stable, so the bake watches it, too.
 #[test]
 fn a_canary_that_spends_too_much_at_full_traffic_goes_back_and_is_judged_beside_stable() {

@@ -173,7 +173,7 @@ pub fn measure(case: &Case, runs: u64, seed: u64, threads: u64) -> Result<Vec<Al
 struct At {
     weight: f64,
     since: f64,
-    /// Since when the canary has had all of it.
+    /// When the canary had all of it for the first time: the incident of a bake comes once per attempt.
     baked: Option<f64>,
 }
 
@@ -187,7 +187,7 @@ fn take(out: &mut Alone, outcome: Outcome, at: &mut At, t: f64) {
     let weight = weight / 100.0;
     if weight.to_bits() != at.weight.to_bits() {
         (at.weight, at.since) = (weight, t);
-        at.baked = (weight >= 1.0).then_some(t);
+        at.baked = at.baked.or((weight >= 1.0).then_some(t));
     }
     if out.run.full.is_none() && (weight >= 1.0 || out.run.end == End::Promoted) {
         out.run.full = Some(t);
@@ -223,6 +223,7 @@ struct World<'a> {
 struct Frame {
     end: f64,
     arms: [Pair; 2],
+    weight: f64,
     gap: bool,
 }
 
@@ -375,7 +376,8 @@ impl<'a> World<'a> {
         }
         run.requests += arms[1].1;
         run.bad += arms[1].0;
-        self.past.push(Frame { end: t, arms, gap: at.weight > 0.0 && t - at.since <= 2.0 * scrape });
+        let gap = at.weight > 0.0 && t - at.since <= 2.0 * scrape;
+        self.past.push(Frame { end: t, arms, weight: at.weight, gap });
         let mut tick = Tick::at(t);
         let [.., before, own, after] = self.past.as_slice() else { return tick };
         debug_assert!(after.end > own.end);
@@ -386,7 +388,8 @@ impl<'a> World<'a> {
             [before, after].map(|one| Some(count(one.arms[0])))
         };
         let sides = Sides { canary: Some(count(own.arms[1])), stable: Some(count(own.arms[0])), near };
-        tick.gap = own.gap;
+        // The window that made the weight change is known one later: it says nothing of the new step.
+        tick.gap = own.gap || own.weight.to_bits() != at.weight.to_bits();
         tick.gates.insert(self.names[0].clone(), Ok(sides));
         tick
     }

@@ -269,7 +269,9 @@ impl<'a> Context<'a> {
                 && bake.stepped_back().is_some()
                 && !self.baking
             {
-                if bake.undecided(self.now) {
+                // As for the dwell: what passes in an incident or a pause brings no decision nearer.
+                let idle = self.evidence.guarded + self.evidence.paused;
+                if bake.undecided(self.now - idle) {
                     return Some(SteppedBack::Undecided);
                 }
                 state = Some(SteppedBack::Deciding);
