@@ -6,6 +6,11 @@ mod history;
 mod project;
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use microapp_api::{
+    conditions::Reason,
+    v1alpha1::{Canary, MicroAppRolloutStatus, Stable},
+};
 
 pub(crate) use conditions::unsynced_since;
 pub use project::{Refresh, project};
@@ -15,13 +20,12 @@ use crate::{
     plan::{Note, Plan, StatusWrite},
     world::World,
 };
-use microapp_api::{conditions::Reason, v1alpha1::MicroAppRolloutStatus};
 
 /// The status write that is due, if one is.
 pub fn due(world: &World, now: Timestamp, evidence: &Judgement, plan: &Plan) -> Option<StatusWrite> {
     let refresh = refresh(world, now, evidence);
     let next = project(world, now, evidence, plan, refresh);
-    let changed = significant(&next) != significant(&world.status);
+    let changed = !is_same(&world.status, &next);
     let checkpoint = refresh != Refresh::Keep && evidence.attempt != 0 && next.canary.is_some();
     (changed || refresh == Refresh::Checkpoint).then_some(StatusWrite { status: next, checkpoint })
 }
@@ -78,22 +82,67 @@ fn last_checkpoint(since: Timestamp, now: Timestamp) -> Option<f64> {
     Some((since.as_millisecond() / 1000 + point) as f64)
 }
 
-/// What makes a write worth it: no times, no numbers of gates, no numbers in messages.
-fn significant(status: &MicroAppRolloutStatus) -> MicroAppRolloutStatus {
-    let mut status = status.clone();
-    status.gates.clear();
-    if let Some(canary) = &mut status.canary {
-        canary.evidence = None;
-        canary.started_at = None;
+/// Is there nothing in it that is worth a write? Times, numbers of gates and numbers in messages are not.
+fn is_same(old: &MicroAppRolloutStatus, new: &MicroAppRolloutStatus) -> bool {
+    let MicroAppRolloutStatus {
+        observed_generation,
+        desired_revision,
+        handled_revision,
+        replicas,
+        ready_replicas,
+        selector,
+        stable,
+        canary,
+        gates: _,
+        rejected,
+        history,
+        conditions,
+    } = old;
+    *observed_generation == new.observed_generation
+        && *desired_revision == new.desired_revision
+        && *handled_revision == new.handled_revision
+        && *replicas == new.replicas
+        && *ready_replicas == new.ready_replicas
+        && *selector == new.selector
+        && both(stable.as_ref(), new.stable.as_ref(), is_same_stable)
+        && both(canary.as_ref(), new.canary.as_ref(), is_same_canary)
+        && *rejected == new.rejected
+        && *history == new.history
+        && conditions.len() == new.conditions.len()
+        && conditions.iter().zip(&new.conditions).all(|(old, new)| is_same_condition(old, new))
+}
+
+fn both<T>(old: Option<&T>, new: Option<&T>, test: fn(&T, &T) -> bool) -> bool {
+    match (old, new) {
+        (Some(old), Some(new)) => test(old, new),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
     }
-    if let Some(stable) = &mut status.stable {
-        stable.promoted_at = None;
-    }
-    for condition in &mut status.conditions {
-        condition.last_transition_time = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::UNIX_EPOCH);
-        let trouble = condition.reason.parse().is_ok_and(conditions::is_trouble);
-        condition.message =
-            if trouble { condition.message.replace(|c: char| c.is_ascii_digit(), "") } else { String::new() };
-    }
-    status
+}
+
+fn is_same_stable(old: &Stable, new: &Stable) -> bool {
+    let Stable { revision, image, digest, model, promoted_at: _ } = old;
+    *revision == new.revision && *image == new.image && *digest == new.digest && *model == new.model
+}
+
+fn is_same_canary(old: &Canary, new: &Canary) -> bool {
+    let Canary { revision, attempt, step, weight, started_at: _, plan, evidence: _ } = old;
+    (attempt, step) == (&new.attempt, &new.step)
+        && *revision == new.revision
+        && *weight == new.weight
+        && *plan == new.plan
+}
+
+fn is_same_condition(old: &Condition, new: &Condition) -> bool {
+    let Condition { type_, status, reason, message, observed_generation, last_transition_time: _ } = old;
+    let trouble = || reason.parse().is_ok_and(conditions::is_trouble);
+    *type_ == new.type_
+        && *status == new.status
+        && *reason == new.reason
+        && *observed_generation == new.observed_generation
+        && (*message == new.message || !trouble() || words(message).eq(words(&new.message)))
+}
+
+fn words(message: &str) -> impl Iterator<Item = char> {
+    message.chars().filter(|c| !c.is_ascii_digit())
 }

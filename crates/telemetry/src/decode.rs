@@ -1,11 +1,11 @@
 //! Prometheus' JSON to typed series. Nothing of a foreign body ever reaches an error.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::borrow::Cow;
 
 use microapp_core::counts::Unknown;
 use serde::Deserialize;
 
-use crate::native::Histogram;
+use crate::{labels::Labels, native::Histogram};
 
 /// One sample as Prometheus stored it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,7 +20,7 @@ pub struct Sample {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Series {
     /// All labels, `__name__` among them.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// In order of time.
     pub samples: Vec<Sample>,
     /// Native histograms, in order of time; such a series has no samples.
@@ -32,7 +32,7 @@ pub struct Series {
 impl Series {
     /// The value of a label; the empty string where there is none, as PromQL has it.
     pub fn label(&self, name: &str) -> &str {
-        self.labels.get(name).map_or("", String::as_str)
+        self.labels.get(name).unwrap_or_default()
     }
 
     /// The metric's name.
@@ -117,7 +117,7 @@ enum Data<'a> {
 
 #[derive(Deserialize)]
 struct Raw<'a> {
-    metric: BTreeMap<String, String>,
+    metric: Labels,
     #[serde(default, borrow)]
     values: Vec<(f64, Text<'a>)>,
     #[serde(default, borrow)]

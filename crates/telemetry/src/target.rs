@@ -11,6 +11,7 @@ use crate::{
     decode::Series,
     presets::Scheme,
     query::{PodRef, Subject},
+    selector::Value,
 };
 
 /// The two sides of a comparison; the number is the place in an array of two.
@@ -81,8 +82,14 @@ pub(crate) fn targets<'a>(subject: &Subject, scheme: Scheme, series: &'a [Series
         let pod = if scheme.is_gateway() { "" } else { series.label("pod") };
         (pod, series.label("job"), series.label("instance"))
     };
+    let canary = subject.canary.as_deref().map(|revision| Mark::of(subject, scheme, revision));
+    let stable = Mark::of(subject, scheme, &subject.stable);
+    let role = |series: &Series| match &canary {
+        Some(canary) if canary.is_on(series) => Some(Role::Canary),
+        _ => stable.is_on(series).then_some(Role::Stable),
+    };
     for series in series {
-        if let Some(role) = role(subject, scheme, series) {
+        if let Some(role) = role(series) {
             groups.entry(place(series)).or_default().push((role, series));
         }
     }
@@ -97,20 +104,37 @@ pub(crate) fn targets<'a>(subject: &Subject, scheme: Scheme, series: &'a [Series
     groups.into_iter().map(|((pod, job, instance), members)| target(scheme, pod, job, instance, members)).collect()
 }
 
-fn role(subject: &Subject, scheme: Scheme, series: &Series) -> Option<Role> {
-    let is = |revision: &str| match scheme {
-        Scheme::Pods => series.label("pod").starts_with(&subject.pods(revision)),
-        Scheme::Gateway(door) => {
-            let (label, values) = subject.door(door, revision);
-            let text = series.label(label);
-            values.iter().any(|value| value.takes(text))
+/// What tells the series of a revision.
+enum Mark {
+    /// Their pods' names begin so.
+    Pods(String),
+    /// A gateway's label with one of these values.
+    Door(&'static str, Vec<Value>),
+    /// The label `revision`.
+    Evals(String),
+}
+
+impl Mark {
+    fn of(subject: &Subject, scheme: Scheme, revision: &str) -> Self {
+        match scheme {
+            Scheme::Pods => Self::Pods(subject.pods(revision)),
+            Scheme::Gateway(door) => {
+                let (label, values) = subject.door(door, revision);
+                Self::Door(label, values)
+            }
+            Scheme::Evals => Self::Evals(revision.to_owned()),
         }
-        Scheme::Evals => series.label("revision") == revision,
-    };
-    if subject.canary.as_deref().is_some_and(is) {
-        Some(Role::Canary)
-    } else {
-        is(&subject.stable).then_some(Role::Stable)
+    }
+
+    fn is_on(&self, series: &Series) -> bool {
+        match self {
+            Self::Pods(prefix) => series.label("pod").starts_with(prefix.as_str()),
+            Self::Door(label, values) => {
+                let text = series.label(label);
+                values.iter().any(|value| value.takes(text))
+            }
+            Self::Evals(revision) => series.label("revision") == revision,
+        }
     }
 }
 

@@ -355,7 +355,7 @@ fn native(store: &Answer, pod: &str, samples: &[(f64, Buckets)]) -> Answer {
             buckets: buckets.to_vec(),
         })
         .collect();
-    let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    let labels = labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
     let mut answer = store.clone();
     answer.series.push(Series { labels, histograms, ..Series::default() });
     answer
@@ -411,9 +411,8 @@ const NATIVE: &str = include_str!("fixtures/native-prometheus-3.14.json");
 fn captured_native_histograms_count_as_prometheus_counts_them() {
     let mut answer = decode(NATIVE.as_bytes()).unwrap();
     for series in &mut answer.series {
-        let name = series.labels.get_mut("__name__").unwrap();
-        if name == "prometheus_http_request_duration_seconds" {
-            *name = "gen_ai_client_operation_duration_seconds".to_owned();
+        if series.name() == "prometheus_http_request_duration_seconds" {
+            series.labels.set("__name__", "gen_ai_client_operation_duration_seconds");
         }
     }
     let first = answer.series[0].histograms[0].at;

@@ -3,15 +3,13 @@
 
 mod common;
 
-use std::collections::BTreeMap;
-
 use common::*;
 use microapp_core::{
     counts::{Ask, Counts, Side, Watch},
     strategy::{GateKind, Judged, Mean, Preset, Share, Slow},
 };
 use microapp_telemetry::{
-    Answer, Brings, Histogram, PriceTable, Sample, Series, Subject, decode::decode, digest, queries,
+    Answer, Brings, Histogram, Labels, PriceTable, Sample, Series, Subject, decode::decode, digest, queries,
 };
 use promql_parser::{
     label::MatchOp,
@@ -69,7 +67,7 @@ const NAMES: [&str; 16] = [
     "all_total",
 ];
 
-fn labels() -> impl Strategy<Value = BTreeMap<String, String>> {
+fn labels() -> impl Strategy<Value = Labels> {
     let values = |all: &'static [&'static str]| proptest::sample::select(all);
     (
         values(&NAMES),
@@ -93,7 +91,7 @@ fn labels() -> impl Strategy<Value = BTreeMap<String, String>> {
                 ("sampling", "random"),
                 ("job", "j"),
             ];
-            all.into_iter().filter(|(_, value)| !value.is_empty()).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+            all.into_iter().filter(|(_, value)| !value.is_empty()).map(|(k, v)| (k.into(), v.into())).collect()
         })
 }
 
@@ -180,8 +178,8 @@ proptest! {
         let mut series = series;
         for one in &mut series {
             for label in ["pod", "envoy_cluster_name", "revision"] {
-                if let Some(value) = one.labels.get_mut(label) {
-                    value.insert(0, 'x');
+                if let Some(foreign) = one.labels.get(label).map(|value| format!("x{value}")) {
+                    one.labels.set(label, foreign);
                 }
             }
         }

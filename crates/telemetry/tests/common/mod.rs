@@ -8,7 +8,7 @@ use microapp_core::{
     counts::{Ask, Counts, Side, Unknown, Watch, Window},
     strategy::{Gate, GateKind, Judged, Mean, Preset, Share, Slow},
 };
-use microapp_telemetry::{Answer, PodRef, PriceTable, Query, Sample, Series, Subject, digest, queries};
+use microapp_telemetry::{Answer, Labels, PodRef, PriceTable, Query, Sample, Series, Subject, digest, queries};
 use promql_parser::{
     label::Matchers,
     parser::{self, Expr},
@@ -33,7 +33,7 @@ pub fn at(seconds: f64) -> i64 {
 
 #[derive(Clone, Debug, Default)]
 pub struct Store {
-    pub series: BTreeMap<BTreeMap<String, String>, Vec<Sample>>,
+    pub series: BTreeMap<Labels, Vec<Sample>>,
     /// Not yet there at a moment before `at + delay` milliseconds.
     pub delay: i64,
     pub warnings: Vec<String>,
@@ -41,7 +41,7 @@ pub struct Store {
 
 impl Store {
     pub fn put(&mut self, labels: &[(&str, &str)], seconds: f64, value: f64) {
-        let labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let labels = labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
         let samples = self.series.entry(labels).or_default();
         samples.push(Sample { at: at(seconds), value });
         samples.sort_by_key(|sample| sample.at);
@@ -134,8 +134,8 @@ fn slices(samples: &[Sample], now: i64, range: i64, step: i64) -> Vec<Sample> {
         .collect()
 }
 
-fn takes(matchers: &Matchers, labels: &BTreeMap<String, String>) -> bool {
-    matchers.matchers.iter().all(|m| m.is_match(labels.get(&m.name).map_or("", String::as_str)))
+fn takes(matchers: &Matchers, labels: &Labels) -> bool {
+    matchers.matchers.iter().all(|m| m.is_match(labels.get(&m.name).unwrap_or_default()))
 }
 
 pub fn gate(name: &str, kind: GateKind, source: Preset) -> Gate {
