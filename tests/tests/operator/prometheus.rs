@@ -79,6 +79,19 @@ async fn while_the_answers_are_too_large_nothing_moves() {
     holds(PromFault::Huge(9 << 20)).await;
 }
 
+/// A server in trouble is left alone: what would ask for data is answered from what is known of it.
+#[tokio::test(start_paused = true)]
+async fn while_prometheus_answers_503_one_cheap_question_a_second_is_all_that_it_gets() {
+    let stage = Stage::at_one_percent().await;
+    stage.prometheus.fault(Some(PromFault::Status(503)));
+    let before = stage.prometheus.queries().len();
+    sleep(AWAY).await;
+    let asked = stage.prometheus.queries().split_off(before);
+    let probes = asked.iter().filter(|(_, query)| query == "vector(1)").count();
+    let others = asked.len() - probes;
+    assert!((300..=600).contains(&probes) && others <= 6, "{probes} probes, {others} questions");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_breach_that_began_before_prometheus_went_away_is_found_when_it_is_back() {
     let stage = Stage::at_one_percent().await;
