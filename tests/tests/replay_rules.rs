@@ -198,7 +198,8 @@ fn the_bake_steps_back_and_the_comparison_decides() {
     assert_eq!((&failed["action"], &failed["reason"]), (&json!("rollback"), &json!("GateFailed")));
 }
 
-/// The ten minutes beside stable are for comparing; an incident of twelve leaves all of them.
+/// The ten minutes beside stable are for comparing; an incident of twelve leaves all of them. They ask a person, and do
+/// not keep evidence from deciding; the second time nothing does.
 #[test]
 fn an_incident_after_the_step_back_takes_nothing_of_the_ten_minutes() {
     let back = || {
@@ -211,15 +212,21 @@ fn an_incident_after_the_step_back_takes_nothing_of_the_ten_minutes() {
     for _ in 0..144 {
         assert_eq!(incident.errors([6, 62], [19, 188])["action"], "pause");
     }
-    let mut answers = std::iter::repeat_with(|| incident.errors([0, 620], [9, 1880])).take(60);
-    assert!(answers.any(|answer| answer["action"] == "raise" && answer["weight"] == 100), "it goes on by itself");
+    let goes_on = |driver: &mut Driver| {
+        let mut answers = std::iter::repeat_with(|| driver.errors([0, 620], [9, 1880])).take(60);
+        answers.any(|answer| answer["action"] == "raise" && answer["weight"] == 100)
+    };
+    assert!(goes_on(&mut incident), "it goes on by itself");
 
     let mut calm = back();
     for _ in 0..119 {
         assert_eq!(calm.errors([0, 1], [0, 3])["reason"], "Progressing", "too few requests to tell");
     }
-    assert_eq!(calm.errors([0, 1], [0, 3])["reason"], "Inconclusive", "ten minutes decided nothing");
-    assert_eq!(calm.errors([0, 620], [9, 1880])["action"], "hold", "a person is asked");
+    assert_eq!(calm.errors([0, 1], [0, 3])["reason"], "Inconclusive", "ten minutes decided nothing: a person is asked");
+    assert!(goes_on(&mut calm), "evidence decides where nobody has");
+
+    assert_eq!(calm.errors([250, 2500], [0, 0])["weight"], 25, "a second time");
+    assert!(!goes_on(&mut calm), "nothing is raised any more");
 }
 
 /// A limit per request needs nothing of stable, so the bake watches it, too.

@@ -25,6 +25,12 @@ const PODS: [usize; 2] = [4, 2];
 pub enum Odd {
     /// Nothing.
     Nothing,
+    /// Traffic and errors between half and double over a day, from a random hour on.
+    Daily,
+    /// Both fail this share for three minutes, somewhere in the first seventeen.
+    Incident(f64),
+    /// Errors come three at a time.
+    Bursts,
     /// Every pod's rate differs by up to so much of itself, up or down.
     Pods(f64),
     /// Stable alone fails this share for three minutes, somewhere in the first seventeen.
@@ -253,14 +259,56 @@ impl<'a> World<'a> {
 
     /// What stable did in the hour before: each gate of its own requests, for errors all of them the same ones.
     fn before(&mut self) -> Start {
-        let requests = self.rng.poisson(self.case.rps * HOUR);
+        let ((bad, requests), phi) = self.errors_before();
         let mut baseline = BTreeMap::new();
         for (gate, (name, share)) in self.names.clone().iter().zip(&self.case.stable).enumerate() {
-            let factor = if gate == 0 { self.pods[0] } else { 1.0 };
-            let bad = self.rng.binomial(requests, (share * factor).min(1.0));
+            let bad = if gate == 0 { bad } else { self.rng.binomial(requests, *share) };
             baseline.insert(name.clone(), self.side(gate, (bad, requests), requests));
         }
-        Start { baseline, seconds: HOUR, scrape: self.case.scrape, phi: BTreeMap::new() }
+        let phi = self.names.first().map(|name| (name.clone(), phi)).into_iter().collect();
+        let judged = self.names.iter().enumerate().filter(|(gate, _)| self.is_judged(*gate));
+        let delay = judged.map(|(_, name)| (name.clone(), self.case.verdict)).collect();
+        Start { baseline, seconds: HOUR, scrape: self.case.scrape, phi, delay }
+    }
+
+    /// Errors scrape by scrape, and φ as preflight takes it: one half of stable against the other, from 30 errors on.
+    fn errors_before(&mut self) -> (Pair, f64) {
+        let (mut total, mut sum, mut scrapes) = ((0, 0), 0.0, 0.0);
+        for scrape in 0..(HOUR / self.case.scrape) as u32 {
+            let t = (f64::from(scrape) + 1.0) * self.case.scrape - HOUR;
+            let swing = self.swing(t);
+            let share = self.case.stable[0] * self.pods[0] * swing;
+            let halves: [Pair; 2] = [0, 1].map(|_| {
+                let requests = self.rng.poisson(self.case.rps * swing * self.case.scrape / 2.0);
+                (self.bad(requests, share), requests)
+            });
+            let (bad, requests) = (halves[0].0 + halves[1].0, halves[0].1 + halves[1].1);
+            total = (total.0 + bad, total.1 + requests);
+            let theta = halves[0].1 as f64 / requests.max(1) as f64;
+            let spread = bad as f64 * theta * (1.0 - theta);
+            if spread > 0.0 {
+                sum += (halves[0].0 as f64 - bad as f64 * theta).powi(2) / spread;
+                scrapes += 1.0;
+            }
+        }
+        (total, if total.0 >= 30 { f64::max(1.0, sum / scrapes) } else { 1.0 })
+    }
+
+    /// How many of the requests fail.
+    fn bad(&mut self, requests: u64, share: f64) -> u64 {
+        if self.case.odd == Odd::Bursts {
+            return (3 * self.rng.poisson(requests as f64 * share / 3.0)).min(requests);
+        }
+        self.rng.binomial(requests, share.min(1.0))
+    }
+
+    /// The factor of traffic and errors at a time of the day.
+    fn swing(&self, t: f64) -> f64 {
+        if self.case.odd == Odd::Daily {
+            libm::exp2(libm::sin(std::f64::consts::TAU * (self.moment + t / 86_400.0)))
+        } else {
+            1.0
+        }
     }
 
     fn is_judged(&self, gate: usize) -> bool {
@@ -278,16 +326,20 @@ impl<'a> World<'a> {
             return shares;
         }
         for (share, factor) in shares.iter_mut().zip(self.pods) {
-            *share *= factor;
+            *share *= factor * self.swing(t);
         }
         let during = |from: f64| t > from && t <= from + 180.0;
         match self.case.odd {
+            Odd::Incident(share) if during(self.moment * 1020.0) => shares = [share; 2],
             Odd::StableIncident(share) if during(self.moment * 1020.0) => shares[0] = share,
             Odd::BakeIncident(share) if at.baked.is_some_and(|baked| during(baked + self.moment * 1200.0)) => {
                 shares = [share; 2];
             }
             Odd::Broken(share) => shares[0] = share,
             Odd::Nothing
+            | Odd::Daily
+            | Odd::Bursts
+            | Odd::Incident(_)
             | Odd::Pods(_)
             | Odd::StableIncident(_)
             | Odd::BakeIncident(_)
@@ -303,13 +355,18 @@ impl<'a> World<'a> {
         }
         let mut tick = Tick::at(t);
         let weights = [1.0 - at.weight, at.weight];
-        let requests = weights.map(|weight| self.rng.poisson(self.case.rps * self.case.scrape * weight));
+        let mean = self.case.rps * self.swing(t) * self.case.scrape;
+        let requests = weights.map(|weight| self.rng.poisson(mean * weight));
         run.requests += requests[1];
         let mut drawn: [Vec<Pair>; 2] = [Vec::new(), Vec::new()];
         for gate in 0..self.names.len() {
             let shares = self.shares(gate, t, at);
             for arm in 0..2 {
-                let bad = self.rng.binomial(requests[arm], shares[arm].min(1.0));
+                let bad = if gate == 0 {
+                    self.bad(requests[arm], shares[arm])
+                } else {
+                    self.rng.binomial(requests[arm], shares[arm])
+                };
                 drawn[arm].push((bad, requests[arm]));
                 run.bad += if arm == 1 && gate == 0 { bad } else { 0 };
             }

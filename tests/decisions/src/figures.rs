@@ -16,8 +16,6 @@ use crate::{
 /// What a row is for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum For {
-    /// Nothing is wrong: at most 1 % false rollbacks.
-    Same,
     /// A bad canary beside a stable that broke: none is promoted.
     BadFix,
     /// Nothing was promised.
@@ -40,25 +38,6 @@ pub struct Figures {
 
 fn rows() -> Vec<(For, Case)> {
     let mut rows = Vec::new();
-    for rps in [0.2, 0.5, 5.0, 50.0, 500.0] {
-        for scrape in [5.0, 15.0] {
-            let name = format!("no difference, steady, {rps} requests/s, scrapes every {scrape} s");
-            let mut case = Case::errors(name, rps, scrape, 0.005, 0.005);
-            case.limit = if rps < 1.0 { 6.0 * 3600.0 } else { case.limit };
-            rows.push((For::Same, case));
-        }
-    }
-    for scrape in [5.0, 15.0] {
-        let mut put = |what: &str, odd: Odd| {
-            let name = format!("no difference, {what}, 50 requests/s, scrapes every {scrape} s");
-            rows.push((For::Same, Case::errors(name, 50.0, scrape, 0.005, 0.005).odd(odd)));
-        };
-        put("a sharp outage of a minute, pods scraped at moments of their own", Odd::Outage);
-        put("stable alone fails 10 % for three minutes", Odd::StableIncident(0.10));
-        put("both fail 10 % for three minutes in the bake", Odd::BakeIncident(0.10));
-        put("pods that differ by 10 %", Odd::Pods(0.10));
-        put("no scrape for a minute after each raise", Odd::GapAtRaise);
-    }
     for bad in [0.05, 0.10, 0.30] {
         let name = format!("stable broke and fails 30 %, the canary fails {} %", percent(bad));
         rows.push((For::BadFix, Case::errors(name, 50.0, 5.0, 0.005, bad).odd(Odd::Broken(0.30))));
@@ -151,16 +130,6 @@ impl Figures {
         for (what, case, runs) in &self.rows {
             let name = &case.name;
             match what {
-                For::Same => {
-                    let found = ended(runs, End::RolledBack);
-                    let measured = format!("{} of {}, at most {} %", found.hits, found.runs, percent(found.upper()));
-                    let kept = match found {
-                        found if found.upper() <= 0.01 => "yes",
-                        found if found.value() > 0.01 => "**no**",
-                        _ => "not shown by so few runs",
-                    };
-                    row(&format!("at most 1 % false rollbacks (one-sided 95 %): {name}"), &measured, kept);
-                }
                 For::BadFix => {
                     let found = ended(runs, End::Promoted);
                     let measured = format!("{} of {}", found.hits, found.runs);
@@ -193,7 +162,7 @@ impl Figures {
     /// The tables.
     pub fn tables(&self, out: &mut String) {
         out.push_str(
-            "\n## Our rule alone\n\nPreset `Standard`, `lowTraffic: SkipSteps`, one gate of at most 1 % errors where the row says nothing else, and a stable that fails 0.5 %. Shares with 95 % intervals, times and counts median / 95th percentile over the runs that ended so. An undecided run is held, or goes on: four hours are watched, six below one request a second.\n\n| | rolled back | promoted | undecided | time to rollback | requests until then | bad responses until then | time to all traffic |\n|---|---|---|---|---|---|---|---|\n",
+            "\n## Our rule alone\n\nPreset `Standard`, `lowTraffic: SkipSteps`, one gate of at most 1 % errors where the row says nothing else, and a stable that fails 0.5 %. Shares with 95 % intervals, times and counts median / 95th percentile over the runs that ended so. An undecided run is held, or goes on: four hours are watched.\n\n| | rolled back | promoted | undecided | time to rollback | requests until then | bad responses until then | time to all traffic |\n|---|---|---|---|---|---|---|---|\n",
         );
         for (_, case, runs) in &self.rows {
             let _ = writeln!(
@@ -210,7 +179,7 @@ impl Figures {
             );
         }
         out.push_str(
-            "\nVerdicts that are still open count as bad for a promotion: where they come late, steps must last until the open ones are few among all.\n\nTwo environments have their words: *a sharp outage* hits every pod within one scrape, and pods are scraped at moments of their own, so that one arm shows it a scrape before the other; *a stable that broke* was healthy in the hour before, and its canary is judged as a hot fix.\n\n## Time to promotion\n\n`tolerance: Auto`, `lowTraffic: SkipSteps`, scrapes every 5 s, stable fails 0.5 %, twelve hours are watched. What was excluded: a version that fails so many percentage points more than stable is found out before it has all traffic, with 95 % confidence per step.\n\n| requests/s | begins at | excluded | time to all traffic | promoted | not started | a version that fails 20 %: time to rollback | bad responses | promoted |\n|---|---|---|---|---|---|---|---|---|\n",
+            "\nVerdicts that are still open count as bad for a promotion: where they come late, steps must last until the open ones are few among all.\n\n*A stable that broke* was healthy in the hour before, and its canary is judged as a hot fix.\n\n## Time to promotion\n\n`tolerance: Auto`, `lowTraffic: SkipSteps`, scrapes every 5 s, stable fails 0.5 %, twelve hours are watched. What was excluded: a version that fails so many percentage points more than stable is found out before it has all traffic, with 95 % confidence per step.\n\n| requests/s | begins at | excluded | time to all traffic | promoted | not started | a version that fails 20 %: time to rollback | bad responses | promoted |\n|---|---|---|---|---|---|---|---|---|\n",
         );
         for (rps, same, bad) in &self.traffic {
             let begun: Vec<&Alone> = same.iter().filter(|alone| alone.first.is_some()).collect();

@@ -4,6 +4,7 @@
 pub mod alone;
 pub mod cell;
 pub mod detect;
+pub mod environments;
 pub mod figures;
 pub mod ours;
 pub mod peers;

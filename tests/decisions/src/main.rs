@@ -5,6 +5,7 @@ use std::{fs, path::PathBuf, time::Instant};
 use clap::Parser;
 use microapp_decisions::{
     cell::Cell,
+    environments::Environments,
     figures::Figures,
     plot,
     report::Results,
@@ -37,11 +38,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         cells.push(row.collect::<Result<Vec<_>, _>>()?);
         eprintln!("{:>6.1} s  {}", start.elapsed().as_secs_f64(), scenario.name);
     }
+    let calm = Environments::measure(runs, seed, threads)?;
     let alone = Figures::measure(runs, seed, threads)?;
     let results = Results { runs, seed, cells };
     let legend: Vec<_> = SETTINGS.iter().map(|setting| setting.name).collect();
     fs::create_dir_all(&out)?;
-    fs::write(out.join("decisions.md"), results.markdown("decisions.svg", &alone))?;
+    fs::write(out.join("decisions.md"), results.markdown("decisions.svg", &calm, &alone))?;
     fs::write(out.join("decisions.svg"), plot::svg(&results.panels(), &legend))?;
     println!("{}", out.join("decisions.md").display());
     Ok(())

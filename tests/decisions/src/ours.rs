@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::{
     rule::{End, Rule},
-    world::{Before, HOUR, Measure, SCRAPE, Sample},
+    world::{Before, HOUR, Measure, SCRAPE, Sample, VERDICT},
 };
 
 /// A rollout with one gate.
@@ -32,6 +32,8 @@ impl Ours {
             Measure::Cost => json!({"name": "gate", "tokenCost": {"maxIncrease": "10%"}}),
             Measure::Grounded => json!({"name": "gate", "hallucination": {"max": "5%"}}),
         };
+        // One verdict in twenty answers, two minutes later: preflight refuses an hour, and asks for more.
+        let longest = if measure == Measure::Grounded { "2h" } else { "1h" };
         let replay = Replay::new(&json!({
             "metadata": {"name": "bench", "namespace": "bench"},
             "spec": {
@@ -39,6 +41,7 @@ impl Ours {
                 "template": {"spec": {"containers": [{"name": "app", "image": "app:2"}]}},
                 "model": {"provider": "openai", "name": "gpt-5-nano", "version": "2025-08-07"},
                 "traffic": {"port": 8080, "gateway": {"parentRefs": [{"name": "public"}]}},
+                "strategy": {"preset": "Standard", "lowTraffic": "SkipSteps", "maxStepDuration": longest},
                 "gates": [gate]
             }
         }))?;
@@ -72,7 +75,8 @@ impl Rule for Ours {
         let named = |value| ("gate".to_owned(), value);
         let baseline = BTreeMap::from([named(self.side(before.sample))]);
         let phi = [("gate".to_owned(), before.phi)].into();
-        self.replay.begin(Start { baseline, seconds: HOUR, scrape: SCRAPE, phi });
+        let delay = (self.measure == Measure::Grounded).then(|| ("gate".to_owned(), VERDICT)).into_iter().collect();
+        self.replay.begin(Start { baseline, seconds: HOUR, scrape: SCRAPE, phi, delay });
         self.take(&Tick::at(0.0));
     }
 

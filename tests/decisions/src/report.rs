@@ -6,6 +6,7 @@ use microapp_core::simulate::Quantiles;
 
 use crate::{
     cell::{Cell, Share, bound},
+    environments::Environments,
     figures::Figures,
     plot::{Panel, Point},
     rule::{End, Run},
@@ -92,12 +93,14 @@ impl Results {
     }
 
     /// The document in Markdown; `plot` is the picture's file.
-    pub fn markdown(&self, plot: &str, alone: &Figures) -> String {
+    pub fn markdown(&self, plot: &str, calm: &Environments, alone: &Figures) -> String {
         let mut out = String::new();
         self.head(&mut out);
         self.promises(&mut out);
+        calm.promises(&mut out);
         alone.promises(&mut out);
         self.frontier(&mut out, plot);
+        calm.table(&mut out);
         alone.tables(&mut out);
         for (scenario, cells) in SCENARIOS.iter().zip(&self.cells) {
             table(&mut out, *scenario, cells);
@@ -238,4 +241,4 @@ fn table(out: &mut String, scenario: Scenario, cells: &[Cell]) {
     }
 }
 
-const LIMITS: &str = "\n## How to read it\n\nShares have Clopper–Pearson intervals of 95 %; times and counts are median / 95th percentile over the runs that ended so. For a token cost there are no bad responses. \"Time to all traffic\" is when the new version served everybody: for the others that is the promotion, for ours the beginning of the bake.\n\nAn undecided rollout of ours is held and a person is asked: `Inconclusive` is a step that is not decided after `maxStepDuration`, or a step back from the bake that ten minutes beside stable did not decide (an incident while stable has no traffic); `PreflightFailed` means that an hour of stable was too little to tell a good canary from a bad one, and no user reached it; `Progressing` still gathers evidence, or is in its bake. Verdicts that are still open count as bad for a promotion, so that late verdicts make promotions slow.\n\nLeft out: phases of the scrapes, failed pods, the others' extrapolation of `rate()`, and everything else that is no decision. Kayenta sees a share (or a mean) per point also for latency, and has no steps: a fault that comes at a weight above its 5 % is not visible to it.\n";
+const LIMITS: &str = "\n## How to read it\n\nShares have Clopper–Pearson intervals of 95 %; times and counts are median / 95th percentile over the runs that ended so. For a token cost there are no bad responses. \"Time to all traffic\" is when the new version served everybody: for the others that is the promotion, for ours the beginning of the bake.\n\nAn undecided rollout of ours is held and a person is asked: `Inconclusive` is a step that is not decided after `maxStepDuration`, or a second step back from the bake; `PreflightFailed` means that an hour of stable was too little to tell a good canary from a bad one, and no user reached it; `Progressing` still gathers evidence, or is in its bake. Verdicts that are still open count as bad for a promotion, so that late verdicts make promotions slow.\n\nLeft out: phases of the scrapes, failed pods, the others' extrapolation of `rate()`, and everything else that is no decision. Kayenta sees a share (or a mean) per point also for latency, and has no steps: a fault that comes at a weight above its 5 % is not visible to it.\n";

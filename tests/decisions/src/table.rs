@@ -105,7 +105,7 @@ pub const SETTINGS: [Setting; 10] = [
 
 /// What each setting is, and where it is documented.
 pub const SOURCES: [&str; 10] = [
-    "preset `Standard` (1 % for 2 min, 5 % for 2, 25 % for 5, bake at 100 % for 30), one gate, α = 1 %, β = 5 %: the operator's own `fold`, `decide` and `after`",
+    "preset `Standard` (1 % for 2 min, 5 % for 2, 25 % for 5, bake at 100 % for 30), `lowTraffic: SkipSteps`, one gate, α = 1 %, β = 5 %; for hallucination `maxStepDuration: 2h`, as preflight asks where verdicts come so late: the operator's own `fold`, `decide` and `after`",
     "`interval: 1m`, `threshold: 5`, `stepWeight: 10`, `maxWeight: 50`, metrics over 1 m: the Istio and Gateway API tutorials (docs.flagger.app)",
     "`interval: 10s`, `threshold: 10`, `stepWeight: 5`, `maxWeight: 50`, metrics over 1 m: the NGINX, Traefik and Skipper tutorials (docs.flagger.app)",
     "the first one with `stepWeights: [1, 5, 25]`, the steps of our ramp",

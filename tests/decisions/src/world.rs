@@ -8,6 +8,8 @@ use microapp_core::simulate::traffic::Rng;
 pub const SCRAPE: f64 = 5.0;
 /// How long stable was watched before, in seconds.
 pub const HOUR: f64 = 3600.0;
+/// From an answer to its verdict, in seconds.
+pub const VERDICT: f64 = 120.0;
 /// Variance over mean² of one request's cost, that of a log-normal of σ = 1: e − 1.
 const COST_VARIATION: f64 = std::f64::consts::E - 1.0;
 
@@ -241,7 +243,7 @@ impl World {
     /// The verdicts of a tick come two minutes later.
     fn verdicts(&mut self, arm: usize, t: f64, sample: Sample) -> Sample {
         let open = &mut self.open[arm];
-        open.push_back((t + 120.0, sample.n, sample.bad));
+        open.push_back((t + VERDICT, sample.n, sample.bad));
         let mut come = Sample { n: 0, bad: 0, ..sample };
         while let Some((_, n, bad)) = open.front().copied().filter(|(due, ..)| *due <= t) {
             come.n += n;

@@ -30,10 +30,17 @@ pub(super) fn step(scene: &Scene, plan: &Strategy, index: usize) -> Plan {
     let dwell = SignedDuration::from_millis(plan.steps[index].dwell_millis);
     let hot_fix = blockers(&scene.evidence.gates).any(|gate| gate.hot_fix && gate.verdict == Verdict::Pass);
     let passed = scene.evidence.attempt == scene.register.attempt && all_pass(&scene.evidence.gates);
-    let stepped = scene.evidence.stepped_back;
-    if stepped == Some(SteppedBack::Undecided) {
-        let message = "the bake looked bad, and ten minutes beside stable did not decide; `promote` or `abort`";
-        return inconclusive(scene, plan, State::Held, message).because("Inconclusive");
+    match scene.evidence.stepped_back {
+        Some(SteppedBack::Again) => {
+            let message = "the bake looked bad a second time; `promote` or `abort`";
+            return inconclusive(scene, plan, State::Held, message).because("Inconclusive");
+        }
+        Some(SteppedBack::Undecided) if !passed => {
+            let message = "the bake looked bad, and ten minutes beside stable did not decide; `promote` or `abort`, or \
+                           it goes on once every gate passes";
+            return inconclusive(scene, plan, State::Held, message).because("Inconclusive");
+        }
+        Some(SteppedBack::Undecided | SteppedBack::Deciding) | None => {}
     }
     let elapsed = scene.elapsed(!hot_fix);
     if !passed {

@@ -41,7 +41,7 @@ pub struct Judgement {
     /// The canary does not answer any more: weight 0 until a person acts.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub hung: bool,
-    /// The bake stepped back once, and is being decided, or was not decided in 10 minutes.
+    /// The bake stepped back: it is being decided, was not decided in 10 minutes, or it was the second time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stepped_back: Option<SteppedBack>,
     /// How many windows were folded: a checkpoint without new ones would say nothing.
@@ -122,6 +122,8 @@ pub enum SteppedBack {
     Deciding,
     /// Ten minutes did not decide.
     Undecided,
+    /// For the second time: nothing is raised any more.
+    Again,
 }
 
 /// One gate, as `decide`, status, `why` and replay see it.
@@ -260,7 +262,7 @@ impl<'a> Context<'a> {
 
     fn stepped_back(&self) -> Option<SteppedBack> {
         if self.evidence.backs > 1 && !self.baking {
-            return Some(SteppedBack::Undecided);
+            return Some(SteppedBack::Again);
         }
         let mut state = None;
         let blocking = self.evidence.strategy.gates.iter().zip(&self.evidence.gates);

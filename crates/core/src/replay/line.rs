@@ -176,11 +176,14 @@ pub struct Start {
     pub scrape: f64,
     /// Overdispersion φ per gate, where it is not 1.
     pub phi: BTreeMap<String, f64>,
+    /// Seconds from an answer to its verdict per gate, where there are any.
+    pub delay: BTreeMap<String, f64>,
 }
 
 impl Default for Start {
     fn default() -> Self {
-        Self { baseline: BTreeMap::new(), seconds: 0.0, scrape: 5.0, phi: BTreeMap::new() }
+        let (baseline, phi, delay) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { baseline, seconds: 0.0, scrape: 5.0, phi, delay }
     }
 }
 
@@ -214,14 +217,15 @@ impl Start {
             baseline.insert(name.clone(), side(find(strategy, name)?, value)?);
         }
         let seconds = positive("seconds", raw.seconds, 0.0)?;
-        Ok(Some(Self { baseline, seconds, scrape: positive("scrape", raw.scrape, 5.0)?, phi: BTreeMap::new() }))
+        Ok(Some(Self { baseline, seconds, scrape: positive("scrape", raw.scrape, 5.0)?, ..Self::default() }))
     }
 
     /// The answer that telemetry would give. A gate that is not listed passes preflight, one with total 0 does not.
     pub(super) fn counts(&self, strategy: &Strategy) -> Counts {
         let one = |gate: &Gate| -> BeforeResult {
             let phi = self.phi.get(&gate.name).copied().unwrap_or(1.0);
-            let before = |side| Before { phi, ..Before::of(side, self.seconds) };
+            let delay = self.delay.get(&gate.name).copied();
+            let before = |side| Before { phi, delay, ..Before::of(side, self.seconds) };
             match self.baseline.get(&gate.name) {
                 None => Ok(before(nothing(gate))),
                 Some(side) if is_empty(*side) => Err(Unfit {
