@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod back;
+mod bake;
 mod byhand;
 mod catalogue;
 mod commands;
