@@ -80,6 +80,38 @@ impl App {
         self
     }
 
+    /// With a stand-in for a model that nobody else asks, without applying it.
+    #[must_use]
+    pub fn own_model(mut self) -> Self {
+        let shared = |group: &str, kind: &str| {
+            let mut object = self.cluster.get(&format!("{group}/namespaces/e2e-model/{kind}/model-stub"));
+            object["metadata"] = json!({"name": "model-stub", "labels": object["metadata"]["labels"]});
+            object.as_object_mut().unwrap().remove("status");
+            object
+        };
+        let (deployment, mut service) = (shared("/apis/apps/v1", "deployments"), shared("/api/v1", "services"));
+        for own in ["clusterIP", "clusterIPs"] {
+            service["spec"].as_object_mut().unwrap().remove(own);
+        }
+        self.cluster.create(&self.path("/apis/apps/v1", "deployments"), &deployment).unwrap();
+        let service = self.cluster.create(&self.path("/api/v1", "services"), &service).unwrap();
+        let env = &mut self.object["spec"]["template"]["spec"]["containers"][0]["env"];
+        env[0]["value"] = json!(address(&service));
+        self.models(1);
+        self
+    }
+
+    /// So many pods of its own model, none or one; returns when it is so.
+    pub fn models(&self, pods: u32) {
+        let path = self.path("/apis/apps/v1", "deployments/model-stub");
+        self.cluster.patch(&path, "the-provider", &json!({"spec": {"replicas": pods}}));
+        until(Duration::from_secs(120), "the model's pods", || {
+            let now = self.cluster.get(&path);
+            let is = |count: &str| now["status"][count].as_u64().unwrap_or(0) == u64::from(pods);
+            (is("replicas") && is("readyReplicas")).then_some(())
+        });
+    }
+
     /// The object as the user writes it.
     pub fn object(&self) -> &Value {
         &self.object
@@ -292,7 +324,10 @@ impl App {
 
 /// The address of the stand-in for a model, which `deploy/e2e.sh` started.
 fn model(cluster: &Cluster) -> String {
-    let service = cluster.get("/api/v1/namespaces/e2e-model/services/model-stub");
+    address(&cluster.get("/api/v1/namespaces/e2e-model/services/model-stub"))
+}
+
+fn address(service: &Value) -> String {
     format!("http://{}:8000/v1", service["spec"]["clusterIP"].as_str().unwrap())
 }
 

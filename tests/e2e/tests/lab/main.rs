@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::float_cmp)]
 
 mod bad_input;
+mod bake;
 mod catalogue;
 mod hands;
 mod idle;
