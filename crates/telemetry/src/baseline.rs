@@ -8,13 +8,13 @@ use microapp_core::{
 };
 
 use crate::{
-    decode::{Answer, Series},
     delta::{Increment, Known, Wanted, increments},
     part::{Part, Reader, Tally},
     pin::{self, Pin},
     presets::{self, Scheme},
     prices::PriceTable,
     query::{BEFORE, Brings, Query, Subject, WEEK},
+    series::{Answer, Series},
     target::{Role, Target, median, targets},
     value,
 };

@@ -3,8 +3,8 @@
 use microapp_core::{counts::Unknown, strategy::GateKind};
 
 use crate::{
-    decode::{Sample, Series},
     part::{Part, Reader, Tally},
+    series::{Sample, Series},
     target::{Role, Target},
 };
 

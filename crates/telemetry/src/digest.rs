@@ -9,7 +9,6 @@ use microapp_core::{
 
 use crate::{
     baseline::baseline,
-    decode::{Answer, Series},
     delta::Wanted,
     native,
     part::{Part, Reader},
@@ -17,6 +16,7 @@ use crate::{
     presets,
     prices::PriceTable,
     query::{self, Brings, Query, Subject, millis, queries},
+    series::{Answer, Series},
     target::{Role, Target, targets},
     value,
     window::{Source, View, windows},

@@ -14,10 +14,11 @@ use reqwest::{
 
 use crate::{
     baseline,
-    decode::{Answer, DecodeError, decode},
+    decode::{DecodeError, decode},
     digest::digest,
     prices::PriceTable,
     query::{Brings, Query, Subject, queries},
+    series::Answer,
 };
 
 const CONNECT: Duration = Duration::from_secs(2);

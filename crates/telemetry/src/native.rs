@@ -9,24 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use microapp_core::strategy::GateKind;
 
 use crate::{
-    decode::{Answer, Sample, Series},
     presets,
     query::Subject,
+    series::{Answer, Histogram, Sample, Series},
 };
 
 /// What no bound of a classic histogram holds.
 pub(crate) const MARK: char = '|';
-
-/// One sample of a native histogram.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Histogram {
-    /// Milliseconds since the Unix epoch.
-    pub at: i64,
-    /// All observations.
-    pub count: f64,
-    /// Lower bound, upper bound, observations between; rising.
-    pub buckets: Vec<(f64, f64, f64)>,
-}
 
 /// The bound under a threshold in microseconds, as `le` of a series that is made here.
 pub(crate) fn lower(max_micros: i64) -> String {

@@ -6,7 +6,7 @@ use promql_parser::{
     parser::{self, Expr, VectorSelector},
 };
 
-use crate::{decode::Series, presets::Scheme, query::Subject, selector::Selector};
+use crate::{presets::Scheme, query::Subject, selector::Selector, series::Series};
 
 /// Why a text of the user's cannot be used: one sentence, with what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

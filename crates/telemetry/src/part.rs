@@ -6,11 +6,12 @@ use microapp_core::{
 };
 
 use crate::{
-    decode::{self, Series},
+    decode,
     own::Picked,
     pin::{self, Pin},
     presets::{self, Definition, FEEDBACK, JUDGES_COST, RESULTS, STARTED, Token, Verdict, Which},
     prices::PriceTable,
+    series::Series,
 };
 
 /// The part that one series plays in one gate.

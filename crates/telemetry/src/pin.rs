@@ -9,11 +9,11 @@ use microapp_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    decode::Series,
     native,
     own::Picked,
     presets::{self, Definition, FEEDBACK, Form, RESULTS, STARTED, Scheme, Which},
     prices::PriceTable,
+    series::Series,
 };
 
 /// Chosen once per attempt, the same for both revisions.

@@ -8,10 +8,10 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    decode::Series,
     presets::Scheme,
     query::{PodRef, Subject},
     selector::Value,
+    series::Series,
 };
 
 /// The two sides of a comparison; the number is the place in an array of two.

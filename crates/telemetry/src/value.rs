@@ -6,10 +6,10 @@ use microapp_core::{
 };
 
 use crate::{
-    decode::Answer,
     own::confined,
     presets,
     query::{Brings, Query, Subject},
+    series::Answer,
 };
 
 /// The one value of an answer.
@@ -78,7 +78,7 @@ pub(crate) fn before(subject: &Subject, place: usize, asked: &[(Query, &Answer)]
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::{Sample, Series};
+    use crate::series::{Sample, Series};
 
     fn answer(values: &[&[f64]]) -> Answer {
         let series = |values: &&[f64]| Series {

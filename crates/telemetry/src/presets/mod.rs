@@ -13,7 +13,7 @@ mod vllm;
 
 use microapp_core::strategy::{Gate, GateKind, Judged, Preset, Share, Slow};
 
-use crate::{decode::Series, own::Picked};
+use crate::{own::Picked, series::Series};
 
 /// How the targets of a preset are told apart, and which query brings them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,7 +1,7 @@
 //! OpenTelemetry GenAI metrics of the pods. The names have changed twice; suffixes depend on the exporter.
 
 use super::{Definition, Generation, NOTHING, Token, Which};
-use crate::decode::Series;
+use crate::series::Series;
 
 pub(super) static DEFINITION: Definition = Definition {
     requests: &[
