@@ -8,7 +8,7 @@ use microapp_lab::demo::View;
 use microapp_lab::{Lab, LoadConfig, LoadGenerator};
 use serde_json::{Value, json};
 
-use crate::{Cluster, HOW, History, until};
+use crate::{Cluster, HOW, History, beside_others, until};
 
 const ROLLOUT: &str = include_str!("../manifests/rollout.yaml");
 const PROMPT: &str = "You answer questions about one invoice. Use only the facts that are given.\n";
@@ -235,9 +235,12 @@ impl App {
                 (minutes(last - 3.0) - minutes(first) >= 2.0).then_some(())
             })
         });
+        // It asks Prometheus: not while another test counts the questions, or has taken it away.
+        let turn = beside_others();
         let lab = Lab::attach().expect(HOW);
         let counted = format!("changes({COUNTED}{{namespace=\"{}\"}}[15m:1m]) > 0", self.namespace);
         until(BASELINE, "a minute that Prometheus counted", || lab.holds(&counted).unwrap_or(false).then_some(()));
+        drop(turn);
         // A test that waits for its turn wastes nothing.
         self.no_users();
     }
