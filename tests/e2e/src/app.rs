@@ -159,10 +159,12 @@ impl App {
         self.path("/apis/gateway.networking.k8s.io/v1", "httproutes/helper")
     }
 
-    /// The rollout and its route now.
+    /// The rollout and its route now. The history has this state of the route, too.
     pub fn view(&self) -> View {
         let rollout = self.cluster.find(&self.rollout_path()).unwrap_or_default();
-        View { rollout, route: self.cluster.find(&self.route_path()).unwrap_or_default() }
+        let route = self.cluster.find(&self.route_path()).unwrap_or_default();
+        self.history.reach(&route);
+        View { rollout, route }
     }
 
     /// Waits until something holds of the rollout and its route.
@@ -319,9 +321,27 @@ impl App {
         pods.filter(|pod| pod["metadata"]["deletionTimestamp"].is_null()).collect()
     }
 
-    /// The last word of a test that passed: the namespace goes. That of one that failed stays, to be looked at.
+    /// The last word of a test that passed: the namespace goes.
     pub fn done(self) {
         self.cluster.delete(&format!("/api/v1/namespaces/{}", self.namespace));
+    }
+}
+
+/// A rollout whose test failed must not go on: others wait for an operator that has nothing to do. What there is to see of
+/// it is kept beside the logs; with `KEEP` it stays where it is.
+impl Drop for App {
+    fn drop(&mut self) {
+        let Some(folder) = std::env::var_os("E2E_OUT").filter(|_| std::thread::panicking()) else { return };
+        let kept = "microapprollouts,httproutes,deployments,pods,configmaps,events";
+        let objects = kubectl().args(["get", kept, "--output", "yaml", "--namespace", &self.namespace]).output();
+        let file = PathBuf::from(folder).join(format!("{}.yaml", self.namespace));
+        if let Err(error) = objects.and_then(|objects| std::fs::write(&file, objects.stdout)) {
+            eprintln!("{} could not be written: {error}", file.display());
+        }
+        if std::env::var_os("KEEP").is_none() {
+            // By kubectl: what panics here would end all tests.
+            let _ = kubectl().args(["delete", "namespace", &self.namespace, "--wait=false"]).output();
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Every state that a route had, by watch: what must hold always is checked on all of them, not on samples.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::{AsyncBufReadExt, TryStreamExt};
@@ -10,8 +10,11 @@ use microapp_lab::demo::View;
 use serde_json::Value;
 use tokio::task::JoinHandle;
 
-use crate::Cluster;
 use crate::cluster::RUNTIME;
+use crate::{Cluster, until};
+
+/// How far behind the API server a watch may be.
+const BEHIND: Duration = Duration::from_secs(30);
 
 /// One state of a route.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,21 +36,48 @@ pub struct Seen {
 /// The states so far.
 #[derive(Debug)]
 pub struct History {
-    seen: Arc<Mutex<Vec<Seen>>>,
+    log: Arc<Mutex<Log>>,
     task: JoinHandle<()>,
+}
+
+/// What the watch has told.
+#[derive(Debug, Default)]
+struct Log {
+    seen: Vec<Seen>,
+    /// The `resourceVersion` up to which it has; 0 before the first event.
+    version: u64,
+}
+
+fn lock(log: &Mutex<Log>) -> MutexGuard<'_, Log> {
+    log.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The `resourceVersion` of an object: ordered numbers within one kind (KEP-5504).
+fn version(object: &Value) -> Option<u64> {
+    object["metadata"]["resourceVersion"].as_str()?.parse().ok()
 }
 
 impl History {
     /// Begins to watch the routes of a namespace that has one.
     pub fn watch(cluster: &Cluster, namespace: &str) -> Self {
-        let seen = Arc::default();
-        let task = RUNTIME.spawn(follow(cluster.client(), namespace.to_owned(), Arc::clone(&seen)));
-        Self { seen, task }
+        let log = Arc::default();
+        let task = RUNTIME.spawn(follow(cluster.client(), namespace.to_owned(), Arc::clone(&log)));
+        Self { log, task }
+    }
+
+    /// Waits until the watch has told of this state of the route: on a busy machine it comes later than an answer that was
+    /// asked for.
+    pub(crate) fn reach(&self, route: &Value) {
+        if let Some(wanted) = version(route) {
+            until(BEHIND, "a watch that is as far as the API server", || {
+                (lock(&self.log).version >= wanted).then_some(())
+            });
+        }
     }
 
     /// All.
     pub fn all(&self) -> Vec<Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.log).seen.clone()
     }
 
     /// Those of one attempt.
@@ -69,31 +99,30 @@ impl Drop for History {
     }
 }
 
-async fn follow(client: Client, namespace: String, seen: Arc<Mutex<Vec<Seen>>>) {
+async fn follow(client: Client, namespace: String, log: Arc<Mutex<Log>>) {
     let path = format!("/apis/gateway.networking.k8s.io/v1/namespaces/{namespace}/httproutes");
-    let mut version = String::from("0");
     loop {
-        let uri = format!("{path}?watch=1&resourceVersion={version}");
-        let request = Request::get(uri).body(Vec::new()).unwrap();
+        let from = lock(&log).version;
+        let request = Request::get(format!("{path}?watch=1&resourceVersion={from}")).body(Vec::new()).unwrap();
         if let Ok(events) = client.request_stream(request).await {
             let events = std::pin::pin!(events);
             let mut events = events.lines();
             while let Ok(Some(event)) = events.try_next().await {
                 let Ok(mut event) = serde_json::from_str::<Value>(&event) else { continue };
-                let route = event["object"].take();
-                if event["type"] != "ADDED" && event["type"] != "MODIFIED" {
-                    continue;
+                let (kind, object) = (event["type"].take(), event["object"].take());
+                let mut log = lock(&log);
+                let Some(version) = version(&object) else {
+                    // Most likely 410: what it asks for is too long ago. The states in between are lost.
+                    log.version = 0;
+                    break;
+                };
+                if kind != "DELETED"
+                    && let Some(one) = read(object)
+                    && !log.seen.last().is_some_and(|last| Seen { t: one.t, ..last.clone() } == one)
+                {
+                    log.seen.push(one);
                 }
-                if let Some(known) = route["metadata"]["resourceVersion"].as_str() {
-                    known.clone_into(&mut version);
-                }
-                if let Some(one) = read(route) {
-                    let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-                    let same = |last: &Seen| Seen { t: one.t, ..last.clone() } == one;
-                    if !seen.last().is_some_and(same) {
-                        seen.push(one);
-                    }
-                }
+                log.version = version;
             }
         }
         tokio::time::sleep(Duration::from_millis(200)).await;

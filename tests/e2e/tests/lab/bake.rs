@@ -2,6 +2,11 @@
 
 use microapp_e2e::{App, beside_others};
 
+/// How long canary and stable are compared after the step back before a person is asked, in seconds.
+const TEN_MINUTES: u64 = 600;
+/// How long an incident is remembered, in seconds.
+const GUARD: u64 = 60;
+
 /// Whose fault it is nobody can say while stable has no traffic: back a step it shows that stable fails, too.
 #[test]
 fn a_good_revision_is_promoted_although_the_model_went_away_in_its_bake() {
@@ -20,7 +25,9 @@ fn a_good_revision_is_promoted_although_the_model_went_away_in_its_bake() {
     let (code, said) = app.microapp("why", &[]);
     assert!(code == 0 && said.contains("stable"), "{said}");
     app.models(1);
-    app.until_weight(300, 100.0);
+    // The first bad ones, until they are more than 1 % of stable's last minute, are no incident yet and count: what has to
+    // outweigh them takes its time, and after ten minutes a person would be asked.
+    app.until_weight(TEN_MINUTES + GUARD, 100.0);
     assert_eq!(app.until_promoted(300), canary);
     drop(turn);
     assert_eq!(app.history.weights(2), [0.0, 20.0, 100.0, 20.0, 100.0]);
