@@ -33,7 +33,7 @@ async fn is_promoted(stage: &Stage) {
 async fn a_weight_that_was_raised_by_hand_is_put_back_and_an_event_names_who_did_it() {
     let stage = Stage::at_one_percent().await;
     weigh(&stage, 50, 50);
-    stage.within(SECONDS, "the weight is put back", |stage| stage.weights() == [99, 1]).await;
+    stage.within(Duration::from_secs(1), "the weight is put back", |stage| stage.weights() == [99, 1]).await;
     let told = |event: &Value| {
         event["reason"] == "RouteContested" && event["note"].as_str().is_some_and(|note| note.contains("kubectl-edit"))
     };
