@@ -29,13 +29,21 @@ fn plan(strategy: &Value) -> Strategy {
     Strategy::resolve(&spec, "").unwrap()
 }
 
+const BOUNDS: &str = "its threshold lies between two bounds";
+
 /// An hour of stable at a rate: 0.5 % errors, 4 % slow between two bounds, 2 % of the verdicts bad.
 fn before(rps: u64) -> BTreeMap<String, Before> {
     let n = rps * 3600;
     let one = |side, phi| Before { phi, ..Before::of(side, 3600.0) };
     BTreeMap::from([
         ("errors".to_owned(), one(Side::count(n / 200, n), 1.25)),
-        ("latency".to_owned(), one(Side::Count { above: n / 30, below: n / 25, total: n }, 1.0)),
+        (
+            "latency".to_owned(),
+            Before {
+                caveat: Some(BOUNDS.to_owned()),
+                ..one(Side::Count { above: n / 30, below: n / 25, total: n }, 1.0)
+            },
+        ),
         ("cost".to_owned(), one(Side::Mean { n, sum: i128::from(n) * 2_000_000_000 }, 1.0)),
         (
             "grounded".to_owned(),
@@ -66,7 +74,7 @@ fn what_is_pinned_reads_back_as_what_was_found() {
     for gate in &mut pinned.gates {
         let baseline = match gate.gate.name.as_str() {
             "errors" => json!({"counts": [900, 180_000], "millis": 3_600_000, "phi": "1.250000"}),
-            "latency" => json!({"counts": [6_000, 7_200, 180_000], "millis": 3_600_000}),
+            "latency" => json!({"counts": [6_000, 7_200, 180_000], "millis": 3_600_000, "caveat": BOUNDS}),
             "cost" => json!({"counts": [180_000], "sum": "360000000000000", "millis": 3_600_000}),
             _ => json!({"counts": [3_600, 176_391, 5, 180_000], "millis": 3_600_000, "delayMillis": 100}),
         };
@@ -112,6 +120,15 @@ fn an_error_gate_that_never_saw_an_error_says_what_it_relies_on() {
     assert!(line.ends_with("; no request has failed yet: make sure that failed ones carry error_type"), "{line}");
     let (findings, line) = words(1);
     assert!(!findings.contains("error_type") && !line.contains("error_type"), "{line}");
+}
+
+#[test]
+fn what_telemetry_has_to_say_of_a_gate_is_in_the_words() {
+    let plan = plan(&json!({}));
+    let outlook = Outlook::of(&plan, &preflight(&plan, 50).settled.unwrap());
+    assert!(outlook.findings().ends_with("; latency: its threshold lies between two bounds"), "{}", outlook.findings());
+    let said = outlook.lines().into_iter().filter(|line| line.contains(BOUNDS)).collect::<Vec<_>>();
+    assert!(said.len() == 1 && said[0].starts_with("latency: stable before: "), "{said:?}");
 }
 
 #[test]

@@ -63,6 +63,4 @@ pub mod env {
     pub const MODEL_VERSION: &str = "MODEL_VERSION";
     /// Resource attributes of OpenTelemetry: appended to the user's.
     pub const OTEL_RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
-    /// Those that nobody else may set.
-    pub const RESERVED: [&str; 3] = [MODEL_PROVIDER, MODEL_NAME, MODEL_VERSION];
 }

@@ -2,6 +2,8 @@
 
 /// Characters of a condition's, gate's or history entry's message; the schema allows twice as many.
 pub const MESSAGE: usize = 1024;
+/// Characters of what telemetry has to say of one gate.
+pub const CAVEAT: usize = 400;
 /// Bytes of `status.canary.evidence`.
 pub const EVIDENCE: usize = 8192;
 /// Entries of `status.history`.

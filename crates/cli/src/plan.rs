@@ -81,7 +81,7 @@ fn split(mut lines: Vec<String>) -> (Vec<String>, String) {
 fn assumed(plan: &Strategy, counts: &Counts) -> Settled {
     let (before, interval) = match counts {
         Counts::Baseline { gates, interval, pins: _ } => {
-            let known = gates.iter().filter_map(|(name, before)| Some((name.clone(), *before.as_ref().ok()?)));
+            let known = gates.iter().filter_map(|(name, before)| Some((name.clone(), before.as_ref().ok()?.clone())));
             (known.collect(), *interval)
         }
         Counts::None | Counts::Windows(..) | Counts::Silent(_) => (BTreeMap::new(), 0.0),

@@ -179,7 +179,7 @@ pub struct Window {
 }
 
 /// What stable did before the attempt, for one gate.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Before {
     /// The counts of that time.
     pub side: Side,
@@ -193,12 +193,15 @@ pub struct Before {
     /// Late verdicts: seconds from a request to its verdict, where that is known better than from the counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay: Option<f64>,
+    /// For people: what they should know of a gate that works nevertheless.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caveat: Option<String>,
 }
 
 impl Before {
     /// These counts over so many seconds, and nothing else known.
     pub const fn of(side: Side, seconds: f64) -> Self {
-        Self { side, seconds, phi: 1.0, rps: None, delay: None }
+        Self { side, seconds, phi: 1.0, rps: None, delay: None, caveat: None }
     }
 }
 

@@ -191,7 +191,8 @@ pub fn percent(share: f64) -> String {
     if percent >= 10.0 || percent == 0.0 { format!("{percent:.0} %") } else { format!("{percent:.2} %") }
 }
 
-pub(crate) fn dollars(pico: i128) -> String {
+/// An amount of pico-USD in USD.
+pub fn dollars(pico: i128) -> String {
     // Six decimals are enough to see a difference of a thousandth of a cent.
     let micro = pico / 1_000_000 * 1_000_000;
     PicoUsd(micro).to_string()

@@ -110,7 +110,7 @@ impl Outlook {
             .filter_map(|gate| Some((gate, before.get(&gate.name)?)))
             .map(|(gate, before)| GateOutlook {
                 name: gate.name.clone(),
-                before: *before,
+                before: before.clone(),
                 rps: rps(before),
                 seconds: seconds(plan, gate, before, *interval, *epsilon_ppm).unwrap_or_default(),
                 least: matches!(gate.kind, GateKind::Mean { .. } | GateKind::Query { .. }),

@@ -23,7 +23,7 @@ fn begin(gates: &Value) -> Evidence {
     .unwrap();
     let strategy = Arc::new(Strategy::resolve(&spec, "").unwrap());
     let before = Before::of(Side::count(0, 12_000), 60.0);
-    let gates = strategy.gates.iter().map(|gate| (gate.name.clone(), Ok(before))).collect();
+    let gates = strategy.gates.iter().map(|gate| (gate.name.clone(), Ok(before.clone()))).collect();
     let before = Counts::Baseline { gates, interval: 1.0, pins: BTreeMap::new() };
     fold(&Evidence::begin(2, strategy, 0.0), &Position { step: None, ..AT }, &before)
 }

@@ -8,6 +8,7 @@ use microapp_core::{
 };
 
 use crate::{
+    caveat,
     delta::{Increment, Known, Wanted, increments},
     part::{Part, Reader, Tally},
     pin::{self, Pin},
@@ -159,7 +160,8 @@ fn before(
     let seconds = (last - first).max(0) as f64 / 1000.0;
     let phi = if targets.len() > 1 { overdispersion(&gate.kind, &slices) } else { 1.0 };
     let delay = matches!(side, Side::Late { .. }).then(|| delay(&targets, &wanted_gate[0].reader)).flatten();
-    Ok((Before { phi, delay, ..Before::of(side, seconds) }, pin))
+    let caveat = caveat::caveat(gate, &pin, &targets, prices);
+    Ok((Before { phi, delay, caveat, ..Before::of(side, seconds) }, pin))
 }
 
 /// The name of a series that falls in more than a tenth of the slices, and at least three times, while its process goes

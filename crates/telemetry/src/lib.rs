@@ -5,6 +5,7 @@
 //! with, and every series of a canary is new.
 
 mod baseline;
+mod caveat;
 pub mod decode;
 mod delta;
 mod digest;

@@ -47,18 +47,6 @@ impl Pin {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// Set where the threshold lies between two bounds that are more than 1.5 times apart: what lies between holds.
-    pub fn warning(&self) -> Option<String> {
-        let (lower, upper) = (self.lower.parse::<f64>().ok()?, self.upper.parse::<f64>().ok()?);
-        (upper > 1.5 * lower).then(|| {
-            format!(
-                "the threshold lies between the bucket bounds {} and {} of {}: a breach counts over the upper one, a \
-                 pass under the lower one",
-                self.lower, self.upper, self.family
-            )
-        })
-    }
-
     /// Is the family of native histograms?
     fn form(&self) -> Form {
         if self.upper.contains(native::MARK) { Form::Native } else { Form::Classic }
@@ -323,7 +311,7 @@ fn seconds(micros: i64) -> f64 {
 
 /// The first generation of token counters that has input and output; where money is counted, all of models with a
 /// price.
-fn tokens(
+pub(crate) fn tokens(
     gate: &Gate,
     stable: &[&Series],
     prices: &PriceTable,

@@ -44,15 +44,20 @@ fn first(store: &Store, gates: Vec<Gate>) -> Window {
     store.windows(&subject(gates), 12.0).remove(0)
 }
 
-/// What preflight makes of the gate when stable has exposed these for ten minutes: the pin, or the sentence.
-fn preflight(stable: &[Row], gate: Gate) -> Result<String, (bool, String)> {
+/// Stable has exposed these for ten minutes.
+fn ten_minutes(stable: &[Row]) -> Store {
     let mut store = Store::default();
     for k in 0..20 {
         let rows: Vec<Counter> =
             stable.iter().map(|(name, labels, each)| (*name, *labels, each * f64::from(k))).collect();
         store.scrape(STABLE, f64::from(k) * 30.0 - 600.0, &rows);
     }
-    asked(&store, gate)
+    store
+}
+
+/// What preflight makes of the gate then: the pin, or the sentence.
+fn preflight(stable: &[Row], gate: Gate) -> Result<String, (bool, String)> {
+    asked(&ten_minutes(stable), gate)
 }
 
 fn asked(store: &Store, gate: Gate) -> Result<String, (bool, String)> {
@@ -62,6 +67,15 @@ fn asked(store: &Store, gate: Gate) -> Result<String, (bool, String)> {
             Ok(_) => Ok(pins.get(&name).cloned().unwrap_or_default()),
             Err(unfit) => Err((unfit.fatal, unfit.message.clone())),
         },
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What preflight has to say of a gate that works.
+fn caveat(stable: &[Row], gate: Gate) -> Option<String> {
+    let name = gate.name.clone();
+    match ten_minutes(stable).ask(&subject(vec![gate]), &Ask::Baseline, &Watch::default(), 0.0) {
+        Counts::Baseline { gates, .. } => gates[&name].as_ref().unwrap().caveat.clone(),
         other => panic!("{other:?}"),
     }
 }
@@ -129,6 +143,41 @@ fn a_counter_of_dollars_is_taken_before_the_table() {
     let store = both(&rows, &rows);
     let (canary, _) = sides(&first(&store, vec![gate]), "budget");
     assert_eq!(canary, Some(Side::Mean { n: 10, sum: 100_000_000 }), "an unknown model has a cost there");
+}
+
+#[test]
+fn a_counter_of_dollars_that_contradicts_the_table_is_told() {
+    let gate = || gate("budget", GateKind::Budget { max_pico_usd: 1 }, Preset::OtelGenai);
+    let labels = &[("gen_ai_token_type", "output"), (MODEL, PINNED)][..];
+    // 1 000 tokens cost 0.0004 USD.
+    let rows = |each| [(REQUESTS, &[][..], 10.0), (USAGE, labels, 1000.0), ("gen_ai_usage_cost_sum", &[][..], each)];
+    assert_eq!(caveat(&rows(0.000_4), gate()), None);
+    assert_eq!(caveat(&rows(0.000_437), gate()), None, "nine per cent");
+    assert_eq!(caveat(&rows(0.000_4)[..2], gate()), None, "the table alone");
+    let told = caveat(&rows(0.001), gate()).unwrap();
+    assert!(
+        told.starts_with(
+            "gen_ai_usage_cost_sum of stable counted 0.018 USD where its tokens cost 0.0072 USD by the price table "
+        ),
+        "{told}"
+    );
+    let told = caveat(&rows(0.0), gate()).unwrap();
+    assert!(told.contains(" counted 0 USD where"), "a model that the counter does not know: {told}");
+    let unknown = &[("gen_ai_token_type", "output"), (MODEL, "unknown")][..];
+    let rows = [(REQUESTS, &[][..], 10.0), (USAGE, unknown, 1000.0), ("gen_ai_usage_cost_sum", &[][..], 1.0)];
+    assert_eq!(caveat(&rows, gate()), None, "the table knows nothing of it");
+}
+
+#[test]
+fn a_threshold_between_two_bounds_that_are_far_apart_is_told() {
+    let gate = |max_micros| latency(max_micros);
+    let rows = |upper: &'static [(&'static str, &'static str)]| {
+        [(REQUESTS, &[][..], 50.0), (BUCKETS, &[("le", "2.56")][..], 40.0), (BUCKETS, upper, 50.0)]
+    };
+    assert_eq!(caveat(&rows(&[("le", "5.12")]), gate(2_560_000)), None, "at a bound");
+    assert_eq!(caveat(&rows(&[("le", "3.5")]), gate(3_000_000)), None, "between two that are near");
+    let told = caveat(&rows(&[("le", "5.12")]), gate(3_000_000)).unwrap();
+    assert!(told.starts_with("its threshold lies between the bucket bounds 2.56 and 5.12 of gen_ai"), "{told}");
 }
 
 #[test]
@@ -461,7 +510,7 @@ async fn asked_of_ten_days(bad_of_ten_thousand: u32) -> microapp_core::counts::B
     let asked =
         microapp_telemetry::ask(&Stored(store), &subject, &Ask::Baseline, &Watch::default(), &prices, now).await;
     let Counts::Baseline { gates, .. } = asked.0 else { panic!("{asked:?}") };
-    *gates["errors"].as_ref().unwrap()
+    gates["errors"].clone().unwrap()
 }
 
 #[tokio::test]

@@ -46,6 +46,7 @@ const STRINGS: &[(&str, usize)] = &[
     ("status.canary.plan.gates[].baseline.sum", 48),
     ("status.canary.plan.gates[].baseline.phi", 32),
     ("status.canary.plan.gates[].baseline.rps", 32),
+    ("status.canary.plan.gates[].baseline.caveat", limits::CAVEAT),
     ("status.gates[].name", 63),
     ("status.gates[].canary", 128),
     ("status.gates[].stable", 128),

@@ -89,4 +89,7 @@ pub struct PinnedBaseline {
     /// Overdispersion φ ≥ 1, as a decimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phi: Option<String>,
+    /// What people should know of the gate although it works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caveat: Option<String>,
 }

@@ -11,9 +11,6 @@ use super::decimal::{scaled, unscaled};
 pub struct Percent(i64);
 
 impl Percent {
-    /// 100 %.
-    pub const ONE_HUNDRED: Self = Self(1_000_000);
-
     /// From parts per million: 5 000 is 0.5 %.
     pub const fn from_ppm(ppm: i64) -> Self {
         Self(ppm)

@@ -93,7 +93,7 @@ impl Evidence {
             self.interval = interval;
         }
         self.refusals.clear();
-        let known = |gate: &Gate| Some((gate.name.clone(), *before.get(&gate.name)?.as_ref().ok()?));
+        let known = |gate: &Gate| Some((gate.name.clone(), before.get(&gate.name)?.as_ref().ok()?.clone()));
         let known: BTreeMap<_, _> = self.strategy.gates.iter().filter_map(known).collect();
         // Under a plan that cannot start, what the gates would say at some other tolerance is no news.
         let chosen =
@@ -123,7 +123,7 @@ impl Evidence {
         if let (true, Some((epsilon_ppm, first))) = (self.ready, chosen) {
             let watched = |gate: &&GateEvidence| !matches!(gate.process, Process::NotWatched(_));
             let before = self.gates.iter().filter(watched).filter_map(|gate| known.get_key_value(&gate.name));
-            let before = before.map(|(name, before)| (name.clone(), *before)).collect();
+            let before = before.map(|(name, before)| (name.clone(), before.clone())).collect();
             self.settled = Some(Settled { epsilon_ppm, first, interval: self.interval, before });
             self.strategy = Arc::new(strategy);
         }

@@ -63,7 +63,7 @@ fn able(plan: &Strategy, before: &BTreeMap<String, Before>, interval: f64) -> BT
         gate.required() || known.is_none_or(|seconds| seconds.into_iter().all(f64::is_finite))
     };
     let gates = plan.gates.iter().filter(able);
-    gates.filter_map(|gate| Some((gate.name.clone(), *before.get(&gate.name)?))).collect()
+    gates.filter_map(|gate| Some((gate.name.clone(), before.get(&gate.name)?.clone()))).collect()
 }
 
 /// Seconds that a step may be expected to take.

@@ -52,7 +52,7 @@ impl StepOutlook {
 }
 
 impl Outlook {
-    /// Which gates have data of stable and can fail, and why one cannot; then [`Self::short`]. Bounded.
+    /// Which gates have data of stable and can fail, and why one cannot; [`Self::short`]; what to know beside. Bounded.
     pub fn findings(&self) -> String {
         let names = |able: bool| {
             let gates = self.gates.iter().filter(move |gate| (gate.fails != Fails::Never) == able);
@@ -70,6 +70,7 @@ impl Outlook {
         }
         found.extend(self.gates.iter().filter_map(GateOutlook::doubt));
         found.push(self.short());
+        found.extend(self.gates.iter().filter_map(GateOutlook::caveat));
         found.join("; ").chars().take(LONGEST).collect()
     }
 
@@ -122,6 +123,12 @@ impl GateOutlook {
         Some(format!("{} has seen no request fail yet: make sure that failed ones carry {label}", self.name))
     }
 
+    /// What telemetry has to say of it.
+    fn caveat(&self) -> Option<String> {
+        let caveat = self.before.caveat.as_ref()?;
+        Some(format!("{}: {caveat}", self.name))
+    }
+
     /// What stable did, what makes it fail, and what each step needs.
     fn line(&self, outlook: &Outlook) -> String {
         let before = match (self.rps, self.before.side) {
@@ -165,7 +172,8 @@ impl GateOutlook {
         let doubt = self.unseen.map_or_else(String::new, |label| {
             format!("; no request has failed yet: make sure that failed ones carry {label}")
         });
-        format!("{}: {before}{late}{bursts}; {fails}{needs}{doubt}", self.name)
+        let caveat = self.before.caveat.as_ref().map_or_else(String::new, |caveat| format!("; {caveat}"));
+        format!("{}: {before}{late}{bursts}; {fails}{needs}{doubt}{caveat}", self.name)
     }
 }
 

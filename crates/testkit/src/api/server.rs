@@ -412,11 +412,6 @@ impl ApiServer {
         });
     }
 
-    /// Breaks all open watches; clients have to start again.
-    pub fn close_watches(&self) {
-        self.set(|inner| inner.epoch += 1);
-    }
-
     /// Reads of this resource come from an older resourceVersion: another API server that lags. Writes do not.
     pub fn stale_reads(&self, plural: &str, resource_version: u64) {
         self.set(|inner| {
