@@ -123,29 +123,22 @@ fn deleted(world: &mut World, child: &Child) {
 
 fn routed(world: &mut World, write: &RouteWrite) {
     let RouteWrite { transition: _, version, register, backends } = write;
-    match &mut world.route {
-        RouteFact::Present(route) if route.version == *version => {
-            **route = Route {
-                version: bumped(version),
-                register: register.clone(),
-                backends: backends.clone(),
-                current: true,
-                acceptance: Acceptance::Pending,
-                stranger: None,
-            };
-        }
-        RouteFact::Unreadable { version: current, .. } if current == version => {
-            world.route = RouteFact::Present(Box::new(Route {
-                version: bumped(version),
-                register: register.clone(),
-                backends: backends.clone(),
-                current: true,
-                acceptance: Acceptance::Pending,
-                stranger: None,
-            }));
-        }
-        RouteFact::Present(_) | RouteFact::Unreadable { .. } | RouteFact::Missing | RouteFact::Foreign(_) => {}
+    let current = match &world.route {
+        RouteFact::Present(route) => &route.version,
+        RouteFact::Unreadable { version, .. } => version,
+        RouteFact::Missing | RouteFact::Foreign(_) => return,
+    };
+    if current != version {
+        return;
     }
+    world.route = RouteFact::Present(Box::new(Route {
+        version: bumped(version),
+        register: register.clone(),
+        backends: backends.clone(),
+        current: true,
+        acceptance: Acceptance::Pending,
+        stranger: None,
+    }));
 }
 
 /// Where the attempt and the pair are the tested ones, whatever else was written since.

@@ -1,10 +1,7 @@
 //! Rows about our rule alone: the traffic, the environments and the figures that the others' rules have nothing to say to.
 //! Each run closes the loop with the operator's own `fold`, `decide` and `after`.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    thread,
-};
+use std::collections::{BTreeMap, VecDeque};
 
 use microapp_core::{
     counts::{Side, Sides},
@@ -13,7 +10,10 @@ use microapp_core::{
 };
 use serde_json::{Value, json};
 
-use crate::rule::{End, Run};
+use crate::{
+    bench::{rollout, spread},
+    rule::{End, Run},
+};
 
 /// How long stable was watched before, in seconds.
 const HOUR: f64 = 3600.0;
@@ -100,17 +100,7 @@ impl Case {
     }
 
     fn replay(&self) -> Result<Replay, Malformed> {
-        Replay::new(&json!({
-            "metadata": {"name": "bench", "namespace": "bench"},
-            "spec": {
-                "replicas": 2,
-                "template": {"spec": {"containers": [{"name": "app", "image": "app:2"}]}},
-                "model": {"provider": "openai", "name": "gpt-5-nano", "version": "2025-08-07"},
-                "traffic": {"port": 8080, "gateway": {"parentRefs": [{"name": "public"}]}},
-                "strategy": self.strategy,
-                "gates": self.gates
-            }
-        }))
+        rollout(&self.strategy, &self.gates)
     }
 }
 
@@ -158,20 +148,7 @@ pub fn run(case: &Case, seed: u64, index: u64) -> Result<Alone, Malformed> {
 /// # Errors
 /// As [`run`].
 pub fn measure(case: &Case, runs: u64, seed: u64, threads: u64) -> Result<Vec<Alone>, Malformed> {
-    let one = |first: u64| {
-        let every = (first..runs).step_by(threads as usize);
-        every.map(|index| Ok((index, run(case, seed, index)?))).collect::<Result<Vec<_>, Malformed>>()
-    };
-    let mut all = thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|first| scope.spawn(move || one(first))).collect();
-        let mut all = Vec::new();
-        for worker in workers {
-            all.extend(worker.join().map_err(|_| Malformed("a run panicked".to_owned()))??);
-        }
-        Ok::<_, Malformed>(all)
-    })?;
-    all.sort_by_key(|(index, _)| *index);
-    Ok(all.into_iter().map(|(_, run)| run).collect())
+    spread(runs, threads, |index| run(case, seed, index))
 }
 
 /// Where the traffic is.

@@ -1,6 +1,6 @@
 //! One setting in one scenario: many runs, and what they came to.
 
-use std::{collections::BTreeMap, thread};
+use std::collections::BTreeMap;
 
 use microapp_core::{
     replay::Malformed,
@@ -8,6 +8,7 @@ use microapp_core::{
 };
 
 use crate::{
+    bench::spread,
     rule::{self, End, Run},
     table::Setting,
     world::{Fault, Measure, Scenario},
@@ -54,21 +55,8 @@ impl Cell {
         seed: u64,
         threads: u64,
     ) -> Result<Self, Malformed> {
-        let one = |first: u64| {
-            let every = (first..runs).step_by(threads as usize);
-            let attempt = |index| Ok((index, rule::run(scenario, &mut *setting.rule(scenario.measure)?, seed, index)));
-            every.map(attempt).collect::<Result<Vec<_>, Malformed>>()
-        };
-        let mut all = thread::scope(|scope| {
-            let workers: Vec<_> = (0..threads).map(|first| scope.spawn(move || one(first))).collect();
-            let mut all = Vec::new();
-            for worker in workers {
-                all.extend(worker.join().map_err(|_| Malformed("a run panicked".to_owned()))??);
-            }
-            Ok::<_, Malformed>(all)
-        })?;
-        all.sort_by_key(|(index, _)| *index);
-        Ok(Self { runs: all.into_iter().map(|(_, run)| run).collect() })
+        let run = |index| Ok(rule::run(scenario, &mut *setting.rule(scenario.measure)?, seed, index));
+        Ok(Self { runs: spread(runs, threads, run)? })
     }
 
     /// Out of runs.

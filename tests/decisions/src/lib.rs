@@ -2,6 +2,7 @@
 //! Kayenta, on the same generated traffic.
 
 pub mod alone;
+pub mod bench;
 pub mod cell;
 pub mod detect;
 pub mod environments;

@@ -9,6 +9,7 @@ use microapp_core::{
 use serde_json::json;
 
 use crate::{
+    bench::rollout,
     rule::{End, Rule},
     world::{Before, HOUR, Measure, SCRAPE, Sample, VERDICT},
 };
@@ -34,17 +35,8 @@ impl Ours {
         };
         // One verdict in twenty answers, two minutes later: preflight refuses an hour, and asks for more.
         let longest = if measure == Measure::Grounded { "2h" } else { "1h" };
-        let replay = Replay::new(&json!({
-            "metadata": {"name": "bench", "namespace": "bench"},
-            "spec": {
-                "replicas": 2,
-                "template": {"spec": {"containers": [{"name": "app", "image": "app:2"}]}},
-                "model": {"provider": "openai", "name": "gpt-5-nano", "version": "2025-08-07"},
-                "traffic": {"port": 8080, "gateway": {"parentRefs": [{"name": "public"}]}},
-                "strategy": {"preset": "Standard", "lowTraffic": "SkipSteps", "maxStepDuration": longest},
-                "gates": [gate]
-            }
-        }))?;
+        let strategy = json!({"preset": "Standard", "lowTraffic": "SkipSteps", "maxStepDuration": longest});
+        let replay = rollout(&strategy, &json!([gate]))?;
         Ok(Self { measure, replay, weight: 0.0, last: 0.0, word: String::new() })
     }
 

@@ -21,14 +21,6 @@ fn weigh(stage: &Stage, stable: i64, canary: i64) {
     assert!(edited);
 }
 
-async fn is_promoted(stage: &Stage) {
-    stage.until("the second revision is stable", |stage| stage.reads("Ready", "True", "Promoted")).await;
-    assert!(stage.stable_is(2), "{stage:?}");
-    stage.rests().await;
-    invariants::hold(stage, &STEPS, false);
-    invariants::status_follows(stage);
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_weight_that_was_raised_by_hand_is_put_back_and_an_event_names_who_did_it() {
     let stage = Stage::at_one_percent().await;
@@ -39,7 +31,7 @@ async fn a_weight_that_was_raised_by_hand_is_put_back_and_an_event_names_who_did
     };
     let events = stage.server.writes().into_iter().filter(|request| request.target.plural == "events");
     assert!(events.map(|request| request.body).any(|event| told(&event)), "{stage:?}");
-    is_promoted(&stage).await;
+    invariants::promoted(&stage, 2, &STEPS).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -53,7 +45,7 @@ async fn a_weight_that_was_lowered_by_hand_is_a_pause_until_resume() {
     assert_eq!(stage.weights(), [90, 10], "{stage:?}");
     stage.command("resume", "r1 thanks");
     stage.within(SECONDS, "the step's weight", |stage| stage.weights() == [75, 25]).await;
-    is_promoted(&stage).await;
+    invariants::promoted(&stage, 2, &STEPS).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -64,7 +56,7 @@ async fn a_weight_that_is_raised_every_three_seconds_never_stays() {
         stage.within(Duration::from_secs(1), "it is put back", |stage| stage.weights() == [99, 1]).await;
         sleep(Duration::from_secs(3)).await;
     }
-    is_promoted(&stage).await;
+    invariants::promoted(&stage, 2, &STEPS).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -77,7 +69,7 @@ async fn a_route_that_is_deleted_in_mid_rollout_comes_back_with_stable_alone() {
     // It says nothing about the revision, so that another attempt follows.
     stage.until("the second revision is stable", |stage| stage.stable_is(2)).await;
     assert_eq!(stage.register("attempt"), "3");
-    is_promoted(&stage).await;
+    invariants::promoted(&stage, 2, &STEPS).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -93,7 +85,7 @@ async fn a_status_that_is_wiped_in_mid_rollout_is_rebuilt_and_nothing_is_raised_
     stage.until("all traffic is on stable", |stage| stage.weights() == [100]).await;
     let again = format!("{}:1", stage.revision(2));
     stage.command("retry", &again);
-    is_promoted(&stage).await;
+    invariants::promoted(&stage, 2, &STEPS).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -116,7 +108,7 @@ async fn a_route_whose_annotations_were_stripped_in_mid_rollout_gives_everything
     stage.within(SECONDS, "stable alone", |stage| stage.weights() == [100]).await;
     assert!(stage.stable_is(1));
     assert_eq!(stage.aborted()["cause"], "RouteLost");
-    is_promoted(&stage).await;
+    invariants::promoted(&stage, 2, &STEPS).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -161,7 +153,7 @@ async fn what_was_orphaned_is_taken_over_only_with_the_annotation_and_serves_on(
         assert_eq!(owner(&child), new, "{} {}", child["kind"], child["metadata"]["name"]);
     }
     stage.upgrade(2);
-    is_promoted(&stage).await;
+    invariants::promoted(&stage, 2, &STEPS).await;
     assert_eq!(unserved(&stage), before, "nobody was without an answer in between");
 }
 

@@ -28,12 +28,8 @@ async fn an_abort_takes_all_traffic_back_at_once_and_a_retry_tries_the_same_revi
     sleep(Duration::from_secs(300)).await;
     let revision = stage.revision(2);
     stage.command("retry", &format!("{revision}:1 it was the load test"));
-    stage.until("the second revision is stable", |stage| stage.reads("Ready", "True", "Promoted")).await;
-    assert!(stage.stable_is(2), "{stage:?}");
+    invariants::promoted(&stage, 2, &STEPS).await;
     assert_eq!((stage.register("attempt").as_str(), stage.register("rejected").as_str()), ("3", ""));
-    stage.rests().await;
-    invariants::hold(&stage, &STEPS, false);
-    invariants::status_follows(&stage);
 }
 
 #[tokio::test(start_paused = true)]
@@ -46,11 +42,7 @@ async fn a_pause_keeps_the_weight_and_resume_goes_on() {
     sleep(Duration::from_secs(1200)).await;
     assert_eq!(stage.weights(), [99, 1], "{stage:?}");
     stage.command("resume", "r1 back");
-    stage.until("the second revision is stable", |stage| stage.reads("Ready", "True", "Promoted")).await;
-    assert!(stage.stable_is(2), "{stage:?}");
-    stage.rests().await;
-    invariants::hold(&stage, &STEPS, false);
-    invariants::status_follows(&stage);
+    invariants::promoted(&stage, 2, &STEPS).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -77,11 +69,7 @@ async fn promote_with_skip_goes_one_step_on_without_the_gates_and_its_token_is_t
     sleep(Duration::from_secs(120)).await;
     assert_eq!(stage.weights(), [75, 25], "one step, not more\n{stage:?}");
     stage.prometheus.fault(None);
-    stage.until("the second revision is stable", |stage| stage.reads("Ready", "True", "Promoted")).await;
-    assert!(stage.stable_is(2));
-    stage.rests().await;
-    invariants::hold(&stage, &STEPS, false);
-    invariants::status_follows(&stage);
+    invariants::promoted(&stage, 2, &STEPS).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -104,12 +92,8 @@ async fn a_newer_revision_takes_the_place_of_the_one_on_trial() {
     stage.upgrade(3);
     stage.within(SOON, "weight 0", |stage| stage.weights() == [100, 0]).await;
     assert_eq!(stage.aborted()["cause"], "Superseded");
-    stage.until("the third revision is stable", |stage| stage.reads("Ready", "True", "Promoted")).await;
-    assert!(stage.stable_is(3));
+    invariants::promoted(&stage, 3, &STEPS).await;
     assert_eq!((stage.register("attempt").as_str(), stage.register("rejected").as_str()), ("3", ""));
-    stage.rests().await;
-    invariants::hold(&stage, &STEPS, false);
-    invariants::status_follows(&stage);
 }
 
 #[tokio::test(start_paused = true)]
@@ -137,9 +121,5 @@ async fn scaling_to_zero_ends_the_attempt_and_scaling_up_begins_another() {
     invariants::hold(&stage, &STEPS, false);
     stage.edit(|spec| spec["replicas"] = json!(2));
     stage.prometheus.set_rps(100.0);
-    stage.until("the second revision is stable", |stage| stage.reads("Ready", "True", "Promoted")).await;
-    assert!(stage.stable_is(2));
-    stage.rests().await;
-    invariants::hold(&stage, &STEPS, false);
-    invariants::status_follows(&stage);
+    invariants::promoted(&stage, 2, &STEPS).await;
 }

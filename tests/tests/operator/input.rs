@@ -47,10 +47,7 @@ async fn prompts_that_vanish_in_mid_rollout_freeze_the_weight() {
     sleep(Duration::from_secs(600)).await;
     assert_eq!(stage.weights(), [99, 1], "{stage:?}");
     stage.server.put("kubectl", build::prompts(NS, NAME, "Be brief.")).unwrap();
-    stage.until("the second revision is stable", |stage| stage.reads("Ready", "True", "Promoted")).await;
-    stage.rests().await;
-    invariants::hold(&stage, &STEPS, false);
-    invariants::status_follows(&stage);
+    invariants::promoted(&stage, 2, &STEPS).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -94,10 +91,7 @@ async fn not_accepted(answer: RouteAnswer) {
     stage.rests().await;
     stage.prometheus.set_rps(100.0);
     stage.controllers.answer_routes(RouteAnswer::Accept);
-    stage.until("the second revision is stable", |stage| stage.reads("Ready", "True", "Promoted")).await;
-    stage.rests().await;
-    invariants::hold(&stage, &STEPS, false);
-    invariants::status_follows(&stage);
+    invariants::promoted(&stage, 2, &STEPS).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,10 +133,7 @@ async fn an_image_without_a_repository_digest_is_rejected_unless_tags_are_allowe
     stage.edit(|spec| spec["imagePolicy"] = json!("AllowTag"));
     let again = format!("{}:1", stage.revision(2));
     stage.command("retry", &again);
-    stage.until("the second revision is stable", |stage| stage.reads("Ready", "True", "Promoted")).await;
-    stage.rests().await;
-    invariants::hold(&stage, &STEPS, false);
-    invariants::status_follows(&stage);
+    invariants::promoted(&stage, 2, &STEPS).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -227,8 +218,5 @@ async fn a_right_that_is_missing_is_said_until_it_is_given() {
     sleep(Duration::from_secs(600)).await;
     assert_eq!(stage.server.versions("microapprollouts", NS, NAME).len(), before, "it is said once\n{stage:?}");
     stage.server.heal();
-    stage.until("the second revision is stable", |stage| stage.reads("Ready", "True", "Promoted")).await;
-    stage.rests().await;
-    invariants::hold(&stage, &STEPS, false);
-    invariants::status_follows(&stage);
+    invariants::promoted(&stage, 2, &STEPS).await;
 }

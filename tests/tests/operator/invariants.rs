@@ -89,6 +89,15 @@ pub fn hold(stage: &Stage, steps: &[f64], skips: bool) {
     }
 }
 
+/// Waits until this revision is stable and everything rests; then all that is checked over the history, and now.
+pub async fn promoted(stage: &Stage, release: u32, steps: &[f64]) {
+    let what = format!("release {release} is stable");
+    stage.until(&what, |stage| stage.reads("Ready", "True", "Promoted") && stage.stable_is(release)).await;
+    stage.rests().await;
+    hold(stage, steps, false);
+    status_follows(stage);
+}
+
 /// Checks I16 now: status says what the route says.
 pub fn status_follows(stage: &Stage) {
     let (route, rollout) = (stage.route(), stage.rollout());

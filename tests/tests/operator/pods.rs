@@ -51,11 +51,7 @@ async fn lost_capacity_steps_back_to_0_without_a_latch_and_the_ramp_begins_again
     stage.behave(2, Behaviour::Healthy);
     stage.within(Duration::from_secs(60), "the first step again", |stage| stage.weights() == [99, 1]).await;
     assert_eq!(stage.register("attempt"), "2", "the same attempt");
-    stage.until("the second revision is stable", |stage| stage.reads("Ready", "True", "Promoted")).await;
-    assert!(stage.stable_is(2));
-    stage.rests().await;
-    invariants::hold(&stage, &STEPS, false);
-    invariants::status_follows(&stage);
+    invariants::promoted(&stage, 2, &STEPS).await;
 }
 
 #[tokio::test(start_paused = true)]

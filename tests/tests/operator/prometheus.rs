@@ -22,11 +22,7 @@ async fn holds(fault: PromFault) {
     assert_eq!(stage.weights(), [99, 1], "{stage:?}");
     assert!(stage.aborted().is_null() && stage.condition("Reconciling").is_some(), "{stage:?}");
     stage.prometheus.fault(None);
-    stage.until("the second revision is stable", |stage| stage.reads("Ready", "True", "Promoted")).await;
-    assert!(stage.stable_is(2), "{stage:?}");
-    stage.rests().await;
-    invariants::hold(&stage, &STEPS, false);
-    invariants::status_follows(&stage);
+    invariants::promoted(&stage, 2, &STEPS).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -154,8 +150,5 @@ async fn nothing_starts_before_prometheus_has_answered() {
     sleep(AWAY).await;
     assert_eq!(stage.weights(), [100, 0], "{stage:?}");
     stage.prometheus.fault(None);
-    stage.until("the second revision is stable", |stage| stage.reads("Ready", "True", "Promoted")).await;
-    stage.rests().await;
-    invariants::hold(&stage, &STEPS, false);
-    invariants::status_follows(&stage);
+    invariants::promoted(&stage, 2, &STEPS).await;
 }
