@@ -66,9 +66,9 @@ fn counts(native: &Series, wanted: &BTreeSet<(i64, i64)>) -> Vec<Series> {
         .collect();
     let like = |suffix: &str, le: Option<String>, value: &dyn Fn(&Histogram) -> f64| {
         let mut labels = native.labels.clone();
-        labels.set("__name__", format!("{}{suffix}", native.name()));
+        labels.set("__name__", &format!("{}{suffix}", native.name()));
         if let Some(le) = le {
-            labels.set("le", le);
+            labels.set("le", &le);
         }
         let samples = native.histograms.iter().map(|one| Sample { at: one.at, value: value(one) }).collect();
         Series { labels, samples, breaks: breaks.clone(), ..Series::default() }
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn a_threshold_inside_of_a_bucket_counts_it_for_one_side_only() {
         let native = Series {
-            labels: [("__name__".into(), "d".into())].into_iter().collect(),
+            labels: [("__name__", "d")].into_iter().collect(),
             histograms: vec![histogram(1, &[(0.5, 1.0, 3.0), (1.0, 2.0, 4.0), (2.0, 4.0, 5.0)])],
             ..Series::default()
         };

@@ -404,7 +404,7 @@ fn native(store: &Answer, pod: &str, samples: &[(f64, Buckets)]) -> Answer {
             buckets: buckets.to_vec(),
         })
         .collect();
-    let labels = labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+    let labels = labels.iter().copied().collect();
     let mut answer = store.clone();
     answer.series.push(Series { labels, histograms, ..Series::default() });
     answer

@@ -91,7 +91,7 @@ fn labels() -> impl Strategy<Value = Labels> {
                 ("sampling", "random"),
                 ("job", "j"),
             ];
-            all.into_iter().filter(|(_, value)| !value.is_empty()).map(|(k, v)| (k.into(), v.into())).collect()
+            all.into_iter().filter(|(_, value)| !value.is_empty()).collect()
         })
 }
 
@@ -179,7 +179,7 @@ proptest! {
         for one in &mut series {
             for label in ["pod", "envoy_cluster_name", "revision"] {
                 if let Some(foreign) = one.labels.get(label).map(|value| format!("x{value}")) {
-                    one.labels.set(label, foreign);
+                    one.labels.set(label, &foreign);
                 }
             }
         }

@@ -41,7 +41,7 @@ pub struct Store {
 
 impl Store {
     pub fn put(&mut self, labels: &[(&str, &str)], seconds: f64, value: f64) {
-        let labels = labels.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+        let labels = labels.iter().copied().collect();
         let samples = self.series.entry(labels).or_default();
         samples.push(Sample { at: at(seconds), value });
         samples.sort_by_key(|sample| sample.at);
