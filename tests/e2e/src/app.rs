@@ -338,9 +338,10 @@ impl Drop for App {
         if let Err(error) = objects.and_then(|objects| std::fs::write(&file, objects.stdout)) {
             eprintln!("{} could not be written: {error}", file.display());
         }
-        if std::env::var_os("KEEP").is_none() {
+        if std::env::var_os("KEEP").is_none_or(|keep| keep.is_empty()) {
             // By kubectl: what panics here would end all tests.
-            let _ = kubectl().args(["delete", "namespace", &self.namespace, "--wait=false"]).output();
+            let ended = kubectl().args(["delete", "namespace", &self.namespace, "--wait=false"]).status();
+            eprintln!("{}, whose test failed, ends: {ended:?}", self.namespace);
         }
     }
 }
