@@ -160,7 +160,7 @@ fn before(
     let seconds = (last - first).max(0) as f64 / 1000.0;
     let phi = if targets.len() > 1 { overdispersion(&gate.kind, &slices) } else { 1.0 };
     let delay = matches!(side, Side::Late { .. }).then(|| delay(&targets, &wanted_gate[0].reader)).flatten();
-    let caveat = caveat::caveat(gate, &pin, &targets, prices);
+    let caveat = caveat::caveat(gate, &pin, &targets, &stable, prices);
     Ok((Before { phi, delay, caveat, ..Before::of(side, seconds) }, pin))
 }
 

@@ -16,11 +16,17 @@ use crate::{
     target::{Role, Target},
 };
 
-/// In a sentence without its full stop, if there is anything to say.
-pub(crate) fn caveat(gate: &Gate, pin: &Pin, targets: &[Target], prices: &PriceTable) -> Option<String> {
+/// In a sentence without its full stop, if there is anything to say. `stable`: all series of the targets.
+pub(crate) fn caveat(
+    gate: &Gate,
+    pin: &Pin,
+    targets: &[Target],
+    stable: &[&Series],
+    prices: &PriceTable,
+) -> Option<String> {
     match gate.kind {
         GateKind::Slow { .. } => bounds(pin),
-        GateKind::Budget { .. } => money(gate, pin, targets, prices),
+        GateKind::Budget { .. } => money(gate, pin, targets, stable, prices),
         _ => None,
     }
 }
@@ -39,11 +45,10 @@ fn bounds(pin: &Pin) -> Option<String> {
 
 /// A counter of money and the price table differ by more than a tenth. A counter may have an old price, or none for a new
 /// model; a table knows no discounts.
-fn money(gate: &Gate, pin: &Pin, targets: &[Target], prices: &PriceTable) -> Option<String> {
+fn money(gate: &Gate, pin: &Pin, targets: &[Target], stable: &[&Series], prices: &PriceTable) -> Option<String> {
     let definition = presets::definition(gate.source);
     let counter = pin.tokens.iter().find(|name| definition.spend.contains(&name.as_str()))?;
-    let stable: Vec<&Series> = targets.iter().flat_map(|target| target.series.iter().map(|(_, s)| *s)).collect();
-    let tokens = pin::tokens(gate, &stable, prices, true, "").ok()?;
+    let tokens = pin::tokens(gate, stable, prices, true, "").ok()?;
     // What judges cost is in all three.
     let pins = [vec![counter.clone()], tokens, Vec::new()].map(|tokens| Pin {
         family: pin.family.clone(),
@@ -63,20 +68,20 @@ fn money(gate: &Gate, pin: &Pin, targets: &[Target], prices: &PriceTable) -> Opt
     })
 }
 
-/// What each pin sums up for stable, where all of them have an answer.
-fn sums<const N: usize>(gate: &Gate, pins: &[Pin; N], targets: &[Target], prices: &PriceTable) -> Option<[i128; N]> {
+/// What each pin sums up for stable over the increments of which all of them know something.
+fn sums(gate: &Gate, pins: &[Pin; 3], targets: &[Target], prices: &PriceTable) -> Option<[i128; 3]> {
     let wanted: Vec<_> = pins.iter().map(|pin| Wanted { index: 0, reader: Reader::new(gate, pin, prices) }).collect();
-    let mut tallies = [const { None::<Tally> }; N];
+    let mut tallies = <[Tally; 3]>::default();
     for increment in targets.iter().flat_map(|target| increments(target, Known::default(), &wanted)) {
         let cells: Option<Vec<_>> =
             increment.cells.iter().map(|sides| sides[Role::Stable as usize].as_ref().ok()).collect();
         for (tally, cell) in tallies.iter_mut().zip(cells.into_iter().flatten()) {
-            tally.get_or_insert_default().add(cell);
+            tally.add(cell);
         }
     }
-    let mut sums = [0; N];
+    let mut sums = [0; 3];
     for (sum, tally) in sums.iter_mut().zip(&tallies) {
-        let Side::Mean { sum: cost, .. } = tally.as_ref()?.side(&gate.kind).ok()? else { return None };
+        let Side::Mean { sum: cost, .. } = tally.side(&gate.kind).ok()? else { return None };
         *sum = cost;
     }
     Some(sums)

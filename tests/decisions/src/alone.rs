@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use microapp_core::{
     counts::{Side, Sides},
-    replay::{Action, Malformed, Outcome, Replay, Start, Tick},
+    replay::{Action, Malformed, Outcome, Start, Tick},
     simulate::traffic::Rng,
 };
 use serde_json::{Value, json};
@@ -98,10 +98,6 @@ impl Case {
         let gates = self.gates.as_array().map_or(&[][..], Vec::as_slice);
         gates.iter().map(|gate| gate["name"].as_str().unwrap_or_default().to_owned()).collect()
     }
-
-    fn replay(&self) -> Result<Replay, Malformed> {
-        rollout(&self.strategy, &self.gates)
-    }
 }
 
 /// A run with what only these rows ask for.
@@ -121,7 +117,7 @@ pub struct Alone {
 /// The case names gates or steps that are none.
 pub fn run(case: &Case, seed: u64, index: u64) -> Result<Alone, Malformed> {
     let mut world = World::new(case, Rng::split(seed, index));
-    let mut replay = case.replay()?;
+    let mut replay = rollout(&case.strategy, &case.gates)?;
     replay.begin(world.before());
     let mut out = Alone {
         run: Run { end: End::Undecided, seconds: 0.0, full: None, requests: 0, bad: 0, word: String::new() },

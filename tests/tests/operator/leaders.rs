@@ -35,12 +35,9 @@ async fn two() -> Stage {
 #[tokio::test(start_paused = true)]
 async fn only_the_leader_writes_and_only_it_asks_prometheus() {
     let stage = two().await;
-    stage.until("the second revision is stable", |stage| stage.reads("Ready", "True", "Promoted")).await;
-    stage.rests().await;
+    invariants::promoted(&stage, 2, &STEPS).await;
     assert_eq!(held(&stage), "operator-1");
     assert!(decisions(&stage, "operator-2").is_empty());
-    invariants::hold(&stage, &STEPS, false);
-    invariants::status_follows(&stage);
 }
 
 #[tokio::test(start_paused = true)]
@@ -65,11 +62,8 @@ async fn a_leader_that_stops_gives_the_lease_back_and_the_other_goes_on_at_once(
     let first = stage.operators.remove(0);
     timeout(Duration::from_secs(5), first.end()).await.unwrap();
     stage.within(Duration::from_secs(4), "the other leads", |stage| held(stage) == "operator-2").await;
-    stage.until("the second revision is stable", |stage| stage.reads("Ready", "True", "Promoted")).await;
+    invariants::promoted(&stage, 2, &STEPS).await;
     assert!(!decisions(&stage, "operator-2").is_empty());
-    stage.rests().await;
-    invariants::hold(&stage, &STEPS, false);
-    invariants::status_follows(&stage);
 }
 
 #[tokio::test(start_paused = true)]
