@@ -2,6 +2,8 @@
 //! them. What the matchers do not bring does not come.
 #![allow(dead_code, clippy::unwrap_used, clippy::missing_panics_doc)]
 
+pub mod exposition;
+
 use std::collections::BTreeMap;
 
 use microapp_core::{
