@@ -6,7 +6,7 @@ use std::path::Path;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use microapp_api::schema;
-use microapp_api::v1alpha1::{Gate, GateKind, MicroAppRollout, Telemetry};
+use microapp_api::v1alpha1::{EffectiveGate, GateKind, MicroAppRollout, Telemetry, TelemetryPreset};
 use microapp_api::values::{self, Percent, PicoUsd, Quantile, Tolerance, Weight};
 use serde_json::{Value, json};
 
@@ -115,14 +115,29 @@ fn a_quantity_without_quotes_is_a_quantity() {
 
 #[test]
 fn the_presets_gates_are_gates_that_a_user_could_list() {
-    let gates = Gate::defaults();
-    assert_eq!(
-        gates.iter().map(|gate| gate.name.as_str()).collect::<Vec<_>>(),
-        ["errors", "latency", "cost", "grounded"]
-    );
-    assert!(gates.iter().all(|gate| gate.kind().is_some()));
-    let (effective, defaulted) = MicroAppRollout::default().spec.effective_gates();
-    assert!(defaulted && effective == gates);
+    let effective = MicroAppRollout::default().spec.effective_gates();
+    let names: Vec<_> = effective.iter().map(|one| one.gate.name.as_str()).collect();
+    assert_eq!(names, ["errors", "model-errors", "latency", "cost", "grounded"]);
+    assert!(effective.iter().all(|one| one.defaulted && one.gate.kind().is_some()));
+}
+
+#[test]
+fn without_gates_errors_are_those_of_users_and_those_of_calls_to_the_model() {
+    let sources = |preset: TelemetryPreset, name: &str| {
+        let gates = EffectiveGate::defaults(&Telemetry { preset, backend: None });
+        let one = gates.into_iter().find(|one| one.gate.name == name)?;
+        Some(one.sources.into_iter().map(TelemetryPreset::as_str).collect::<Vec<_>>())
+    };
+    let users = vec!["otel-http", "istio", "linkerd", "envoy", "traefik", "nginx"];
+    for calls in [TelemetryPreset::OtelGenai, TelemetryPreset::Litellm] {
+        assert_eq!(sources(calls, "errors"), Some(users.clone()), "wherever stable has them");
+        assert_eq!(sources(calls, "model-errors"), Some(vec![calls.as_str()]));
+        let last = sources(calls, "latency").and_then(|mut sources| sources.pop());
+        assert_eq!(last, Some(calls.as_str()), "calls to the model where nobody sees users");
+    }
+    assert_eq!(sources(TelemetryPreset::Envoy, "errors"), Some(vec!["envoy"]), "as the rollout says");
+    assert_eq!(sources(TelemetryPreset::Envoy, "model-errors"), Some(vec!["otel-genai"]));
+    assert_eq!(sources(TelemetryPreset::Vllm, "model-errors"), None, "the pods are the model");
 }
 
 #[test]

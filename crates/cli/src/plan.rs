@@ -60,6 +60,7 @@ pub fn with_traffic(plan: &Strategy, counts: &Counts) -> Planned {
     for view in judged.gates.iter().filter(|gate| gate.verdict == Verdict::NotWatched) {
         lines.push(format!("  {}: {}.", view.name, gate(view)));
     }
+    lines.extend(judged.unwatched.as_ref().map(|unwatched| format!("  {unwatched}.")));
     let starts = refusals.is_empty() && judged.preflight == Preflight::Passed;
     if starts {
         lines.push(format!("Ramp: {whole}."));

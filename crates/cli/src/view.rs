@@ -118,8 +118,8 @@ impl View {
     fn sums(&self, gate: &str) -> Option<Unit> {
         let plan = self.status().canary.as_ref().and_then(|canary| canary.plan.as_ref());
         let pinned = plan.and_then(|plan| plan.gates.iter().find(|pinned| pinned.gate.name == gate));
-        let listed = || self.rollout.spec.effective_gates().0.into_iter().find(|known| known.name == gate);
-        let gate = pinned.map(|pinned| pinned.gate.clone()).or_else(listed)?;
+        let effective = || self.rollout.spec.effective_gates().into_iter().find(|known| known.gate.name == gate);
+        let gate = pinned.map(|pinned| pinned.gate.clone()).or_else(|| Some(effective()?.gate))?;
         match gate.kind()? {
             GateKind::TokenCost(_) | GateKind::TokenBudget(_) => Some(Unit::Usd),
             GateKind::TokensPerRequest(_) => Some(Unit::Tokens),

@@ -129,10 +129,10 @@ impl Strategy {
         let api::Strategy { preset: _, steps: _, max_step_duration, on_inconclusive, tolerance, low_traffic } =
             &spec.strategy;
         let steps = spec.strategy.effective_steps().iter().map(step).collect::<Result<Vec<_>, _>>()?;
-        let (gates, defaulted) = spec.effective_gates();
-        let gates = gates
+        let gates = spec
+            .effective_gates()
             .iter()
-            .map(|gate| gate::resolve(gate, gate.source(&spec.telemetry), &spec.model, defaulted))
+            .map(|effective| gate::resolve(effective, &spec.model))
             .collect::<Result<Vec<_>, _>>()?;
         let tolerance: values::Tolerance = tolerance.parse().map_err(wrong("strategy.tolerance"))?;
         let epsilon_ppm = match tolerance {

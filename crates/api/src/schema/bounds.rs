@@ -126,6 +126,7 @@ const LISTS: &[(&str, usize)] = &[
     ("status.canary.plan.gates[].modelIdentity.accept", 24),
     ("status.canary.plan.steps", limits::STEPS),
     ("status.canary.plan.gates", limits::GATES),
+    ("status.canary.plan.gates[].fallbacks", 10),
     ("status.canary.plan.gates[].baseline.counts", 4),
     ("status.gates", limits::GATES),
     ("status.rejected", limits::REJECTED),

@@ -161,21 +161,6 @@ impl Gate {
     pub fn advises(&self) -> bool {
         self.advisory.unwrap_or(self.truncation.is_some() || self.throttling.is_some())
     }
-
-    /// The four gates of a rollout that lists none: errors at most 1 %, 95 % of responses within 2.56 s (a bound of the
-    /// OpenTelemetry GenAI histogram), cost at most 10 % up, at most 4 % made-up answers.
-    pub fn defaults() -> Vec<Self> {
-        let named = |name: &str| Self { name: name.to_owned(), ..Self::default() };
-        vec![
-            Self { error_rate: Some(Share { max: "1%".to_owned() }), ..named("errors") },
-            Self { latency: Some(Slow { quantile: "0.95".to_owned(), max: "2.56s".to_owned() }), ..named("latency") },
-            Self {
-                token_cost: Some(TokenCost { max_per_request: None, max_increase: Some("10%".to_owned()) }),
-                ..named("cost")
-            },
-            Self { hallucination: Some(Judged { max: "4%".to_owned(), evaluator: None }), ..named("grounded") },
-        ]
-    }
 }
 
 impl GateKind<'_> {
@@ -354,7 +339,34 @@ pub enum TelemetryPreset {
     Evals,
 }
 
+/// What a source counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watches {
+    /// Requests of users, and what the application or the gateway answered.
+    Users,
+    /// Calls to a model, and what the model answered: what the application makes of it is not seen.
+    Calls,
+    /// Verdicts of judges.
+    Verdicts,
+}
+
 impl TelemetryPreset {
+    /// The sources of what users get that a rollout without gates looks for, in order of preference: the application's own
+    /// before the gateway's.
+    pub const OF_USERS: [Self; 6] =
+        [Self::OtelHttp, Self::Istio, Self::Linkerd, Self::Envoy, Self::Traefik, Self::Nginx];
+
+    /// What it counts.
+    pub const fn watches(self) -> Watches {
+        match self {
+            Self::OtelHttp | Self::Envoy | Self::Istio | Self::Linkerd | Self::Traefik | Self::Nginx | Self::Vllm => {
+                Watches::Users
+            }
+            Self::OtelGenai | Self::Litellm => Watches::Calls,
+            Self::Evals => Watches::Verdicts,
+        }
+    }
+
     /// Has this source numbers for gates of the kind?
     pub const fn has(self, kind: GateKind<'_>) -> bool {
         match kind {

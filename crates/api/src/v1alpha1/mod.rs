@@ -4,6 +4,7 @@
 //! here, and [`crate::values`] parses them, so that an unusable spec is a value that can be explained and never an
 //! object that cannot be read. Absent fields are left out again when encoded; nothing is ever `null`.
 
+mod effective;
 mod gates;
 mod model;
 mod plan;
@@ -13,9 +14,10 @@ mod strategy;
 mod template;
 mod traffic;
 
+pub use effective::EffectiveGate;
 pub use gates::{
     Gate, GateKind, Judged, ModelIdentity, Query, Ratio, Saturation, Share, ShareCheck, Slow, Telemetry,
-    TelemetryPreset, TokenBudget, TokenCost, TokensPerRequest,
+    TelemetryPreset, TokenBudget, TokenCost, TokensPerRequest, Watches,
 };
 pub use model::{ConfigMapRef, Model, Prompts};
 pub use plan::{PinnedBaseline, PinnedGate, PinnedPlan, PinnedStep};

@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Gate, LowTraffic, OnInconclusive};
+use super::{Gate, LowTraffic, OnInconclusive, TelemetryPreset};
 
 /// All that an attempt was begun with. Editing the spec in mid-rollout changes none of it.
 ///
@@ -63,6 +63,9 @@ pub struct PinnedGate {
     /// It came from the preset, not from the spec: without data for the stable revision it is not watched.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub defaulted: bool,
+    /// Where its numbers may come from, in order of preference, where the stable revision lacks `telemetry`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallbacks: Vec<TelemetryPreset>,
     /// What the stable revision did before the attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<PinnedBaseline>,

@@ -5,7 +5,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Gate, MicroAppRolloutStatus, Model, PodTemplate, Prompts, Strategy, Telemetry, Traffic};
+use super::{EffectiveGate, Gate, MicroAppRolloutStatus, Model, PodTemplate, Prompts, Strategy, Telemetry, Traffic};
 
 /// What should run, and how a new revision of it is let in.
 ///
@@ -85,8 +85,9 @@ pub struct MicroAppRolloutSpec {
     /// How a new revision is let in.
     #[serde(default)]
     pub strategy: Strategy,
-    /// What a revision must not do worse. Listed gates block; without any, the preset's four are watched and those
-    /// without data for the stable revision are left out.
+    /// What a revision must not do worse. Listed gates block. Without any, the preset's are watched: failed requests of
+    /// users, failed calls to the model, latency, cost, hallucination; those without data for the stable revision are left
+    /// out, but never both kinds of errors.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Gate>,
     /// Whether pods may run an image that has no digest.
@@ -102,9 +103,13 @@ const fn one() -> i32 {
 }
 
 impl MicroAppRolloutSpec {
-    /// The gates that apply, and whether they are the preset's because none is listed.
-    pub fn effective_gates(&self) -> (Vec<Gate>, bool) {
-        if self.gates.is_empty() { (Gate::defaults(), true) } else { (self.gates.clone(), false) }
+    /// The gates that apply: those that are listed, or the preset's where none is.
+    pub fn effective_gates(&self) -> Vec<EffectiveGate> {
+        if self.gates.is_empty() {
+            EffectiveGate::defaults(&self.telemetry)
+        } else {
+            self.gates.iter().map(|gate| EffectiveGate::listed(gate, &self.telemetry)).collect()
+        }
     }
 }
 

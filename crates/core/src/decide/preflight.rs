@@ -75,6 +75,9 @@ fn settled(scene: &Scene, plan: &Strategy) -> Option<Plan> {
             for gate in scene.evidence.gates.iter().filter(|gate| gate.verdict == Verdict::NotWatched) {
                 let _ = write!(message, "; {} is {}", gate.name, explain::gate(gate));
             }
+            if let Some(unwatched) = &scene.evidence.unwatched {
+                let _ = write!(message, "; {unwatched}");
+            }
             Some(scene.wait(State::Preflight, "Progressing", message))
         }
         None if plan.epsilon_ppm.is_none() => {

@@ -6,6 +6,7 @@ use super::{
     Evidence,
     gate::{GateEvidence, Process},
     plain::{Stand, Word},
+    unwatched::unwatched,
 };
 use crate::{
     counts::{Side, Unknown},
@@ -32,6 +33,9 @@ pub struct Judgement {
     /// The gates, in the plan's order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<GateView>,
+    /// Which failures no gate counts: requests of users, or calls to a model. A sentence without its full stop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unwatched: Option<String>,
     /// Seconds of this step spent under the guard.
     #[serde(skip_serializing_if = "is_zero")]
     pub guarded_seconds: f64,
@@ -66,6 +70,7 @@ impl Default for Judgement {
             settled: None,
             canary_seen: false,
             gates: Vec::new(),
+            unwatched: None,
             guarded_seconds: 0.0,
             paused_seconds: 0.0,
             hung: false,
@@ -227,6 +232,7 @@ pub fn judge(evidence: &Evidence, now: f64) -> Judgement {
         settled: evidence.settled.clone(),
         canary_seen: evidence.watch.canary_seen,
         gates,
+        unwatched: unwatched(&evidence.strategy.gates, &evidence.gates),
         guarded_seconds: evidence.guarded,
         paused_seconds: evidence.paused,
         hung: evidence.hung,

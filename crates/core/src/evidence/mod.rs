@@ -10,6 +10,7 @@ mod judge;
 mod marks;
 mod plain;
 mod track;
+mod unwatched;
 
 use std::sync::Arc;
 

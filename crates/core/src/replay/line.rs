@@ -220,13 +220,19 @@ impl Start {
         Ok(Some(Self { baseline, seconds, scrape: positive("scrape", raw.scrape, 5.0)?, ..Self::default() }))
     }
 
-    /// The answer that telemetry would give. A gate that is not listed passes preflight, one with total 0 does not.
+    /// The answer that telemetry would give. A gate that is not listed passes preflight, one with total 0 does not; a
+    /// default that is watched only where stable has its numbers must be listed to be watched.
     pub(super) fn counts(&self, strategy: &Strategy) -> Counts {
         let one = |gate: &Gate| -> BeforeResult {
             let phi = self.phi.get(&gate.name).copied().unwrap_or(1.0);
             let delay = self.delay.get(&gate.name).copied();
             let before = |side| Before { phi, delay, ..Before::of(side, self.seconds) };
             match self.baseline.get(&gate.name) {
+                None if gate.is_beside() => Err(Unfit {
+                    reason: Unknown::NoData,
+                    message: format!("the baseline does not name gate {}", gate.name),
+                    fatal: false,
+                }),
                 None => Ok(before(nothing(gate))),
                 Some(side) if is_empty(*side) => Err(Unfit {
                     reason: Unknown::NoData,

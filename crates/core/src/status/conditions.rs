@@ -223,7 +223,11 @@ fn gates(world: &World, evidence: &Judgement, refresh: Refresh) -> Row {
     }
     let blocking = || evidence.gates.iter().filter(|gate| !gate.advisory);
     let count = |verdict| blocking().filter(|gate| gate.verdict == verdict).count();
-    let message = crate::explain::standing(&evidence.gates);
+    let standing = crate::explain::standing(&evidence.gates);
+    let message = match &evidence.unwatched {
+        Some(unwatched) => format!("{standing}; {unwatched}"),
+        None => standing,
+    };
     if count(Verdict::Fail) > 0 {
         return (kind, "False", Reason::GateFailed, message);
     }

@@ -165,6 +165,9 @@ pub struct Gate {
     pub kind: GateKind,
     /// Where its numbers come from.
     pub source: Preset,
+    /// Where else they may come from, in order of preference: preflight pins the first one that stable has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallbacks: Vec<Preset>,
     /// Came from the preset, not from the user: without data for stable it is not watched (errors always are).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub defaulted: bool,
@@ -174,10 +177,25 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Must it have data for stable before the attempt may start? A default may be left out, errors never; what only
-    /// advises keeps nobody waiting.
+    /// Must it have data for stable before the attempt may start? A default may be left out, but not both kinds of errors;
+    /// what only advises keeps nobody waiting.
     pub fn required(&self) -> bool {
-        !self.advisory && (!self.defaulted || matches!(self.kind, GateKind::Share { what: Share::Errors, .. }))
+        !self.advisory && (!self.defaulted || self.is_errors())
+    }
+
+    /// Does it count failed requests, or failed calls to a model?
+    pub const fn is_errors(&self) -> bool {
+        matches!(self.kind, GateKind::Share { what: Share::Errors, .. })
+    }
+
+    /// Is it a default that is watched beside the others where stable has its numbers?
+    pub fn is_beside(&self) -> bool {
+        self.defaulted && self.is_errors() && self.source.watches() == api::Watches::Calls
+    }
+
+    /// Every source that it may read, in order of preference.
+    pub fn sources(&self) -> impl Iterator<Item = Preset> {
+        std::iter::once(self.source).chain(self.fallbacks.iter().copied())
     }
 }
 
@@ -187,8 +205,11 @@ const BREACHES: (i32, i32) = (3, 5);
 const WHOLE_PPM: i64 = 1_000_000;
 
 /// Reads a gate of a spec.
-pub(super) fn resolve(gate: &api::Gate, source: Preset, model: &api::Model, defaulted: bool) -> Result<Gate, Unusable> {
-    let mut resolved = read_gate(gate, source, defaulted)?;
+pub(super) fn resolve(effective: &api::EffectiveGate, model: &api::Model) -> Result<Gate, Unusable> {
+    let api::EffectiveGate { gate, sources, defaulted } = effective;
+    let (source, fallbacks) =
+        sources.split_first().map_or((Preset::default(), &[][..]), |(first, more)| (*first, more));
+    let mut resolved = Gate { fallbacks: fallbacks.to_vec(), ..read_gate(gate, source, *defaulted)? };
     if let GateKind::Model { accepted } = &mut resolved.kind {
         let api::Model { provider: _, name, version, parameters: _ } = model;
         let own = [version.clone(), name.clone(), format!("{name}-{version}"), format!("{name}@{version}")];
@@ -203,7 +224,7 @@ pub(super) fn resolve(gate: &api::Gate, source: Preset, model: &api::Model, defa
 /// Reads a gate of a pinned plan, in which every name of the model stands.
 pub(super) fn read(pinned: &api::PinnedGate) -> Result<Gate, Unusable> {
     let source = pinned.gate.telemetry.unwrap_or_default();
-    read_gate(&pinned.gate, source, pinned.defaulted)
+    Ok(Gate { fallbacks: pinned.fallbacks.clone(), ..read_gate(&pinned.gate, source, pinned.defaulted)? })
 }
 
 fn read_gate(gate: &api::Gate, source: Preset, defaulted: bool) -> Result<Gate, Unusable> {
@@ -272,18 +293,19 @@ fn read_gate(gate: &api::Gate, source: Preset, defaulted: bool) -> Result<Gate, 
             Ok(GateKind::Query { promql: query.promql.clone(), min, max, breaches, of })
         }
     };
-    Ok(Gate { name: gate.name.clone(), kind: kind?, source, defaulted, advisory: gate.advises() })
+    let (kind, fallbacks) = (kind?, Vec::new());
+    Ok(Gate { name: gate.name.clone(), kind, source, fallbacks, defaulted, advisory: gate.advises() })
 }
 
 /// The form that status keeps.
 pub(super) fn pin(gate: &Gate) -> api::PinnedGate {
-    let Gate { name, kind, source, defaulted, advisory } = gate;
+    let Gate { name, kind, source, fallbacks, defaulted, advisory } = gate;
     let mut pinned = api::Gate { name: name.clone(), telemetry: Some(*source), ..api::Gate::default() };
     pin_kind(kind, &mut pinned);
     if pinned.advises() != *advisory {
         pinned.advisory = Some(*advisory);
     }
-    api::PinnedGate { gate: pinned, defaulted: *defaulted, baseline: None }
+    api::PinnedGate { gate: pinned, defaulted: *defaulted, fallbacks: fallbacks.clone(), baseline: None }
 }
 
 fn pin_kind(kind: &GateKind, pinned: &mut api::Gate) {

@@ -141,7 +141,7 @@ fn takes(matchers: &Matchers, labels: &Labels) -> bool {
 }
 
 pub fn gate(name: &str, kind: GateKind, source: Preset) -> Gate {
-    Gate { name: name.to_owned(), kind, source, defaulted: false, advisory: false }
+    Gate { name: name.to_owned(), kind, source, fallbacks: Vec::new(), defaulted: false, advisory: false }
 }
 
 pub fn errors() -> Gate {
