@@ -42,7 +42,7 @@ fn prepared(strategy: &Arc<Strategy>, at: &Position) -> Evidence {
 
 /// Two of the four gates have new counts, the others have none.
 fn window(end: f64) -> Counts {
-    let sides = |canary, stable| Sides { canary: Some(canary), stable: Some(stable), near: [None, None] };
+    let sides = |canary, stable| Sides { canary: Some(canary), stable: Some(stable), near: [None, None], idle: 0 };
     let gates = BTreeMap::from([
         ("errors".to_owned(), Ok(sides(Side::count(0, 12), Side::count(1, 238)))),
         ("latency".to_owned(), Ok(sides(Side::count(1, 12), Side::count(5, 238)))),
@@ -130,6 +130,7 @@ fn answers(criterion: &mut Criterion) {
         stable_pods: pods[5..].iter().map(pod).collect(),
         interval: Some(5.0),
         back: None,
+        probes: Vec::new(),
     };
     let (prices, now) = (PriceTable::built_in().unwrap(), START as f64 + 15.0);
     let count = |body: &[u8]| {

@@ -53,7 +53,10 @@ fn window(rng: &mut Rng, end: f64, weight: f64) -> Counts {
     let names = ["errors", "latency", "cost", "grounded"];
     let mut gates: BTreeMap<_, _> = (0..4)
         .map(|i| {
-            (names[i].to_owned(), Ok(Sides { canary: Some(canary[i]), stable: Some(stable[i]), near: [None, None] }))
+            (
+                names[i].to_owned(),
+                Ok(Sides { canary: Some(canary[i]), stable: Some(stable[i]), near: [None, None], idle: 0 }),
+            )
         })
         .collect();
     if rng.unit() < 0.1 {
@@ -112,8 +115,12 @@ fn what_is_no_checkpoint_of_this_plan_is_nothing() {
 fn what_would_have_been_spared_is_fewer_than_there_were_and_just_enough() {
     let windows = |bad: &[u64]| -> Vec<Window> {
         let one = |(k, bad): (usize, &u64)| {
-            let sides =
-                Sides { canary: Some(Side::count(*bad, 12)), stable: Some(Side::count(0, 48)), near: [None, None] };
+            let sides = Sides {
+                canary: Some(Side::count(*bad, 12)),
+                stable: Some(Side::count(0, 48)),
+                near: [None, None],
+                idle: 0,
+            };
             let gates = BTreeMap::from([("errors".to_owned(), Ok(sides))]);
             Window { end: 5.0 * (k + 1) as f64, length: 5.0, gates, gap: false, inside_step: true }
         };

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use microapp_api::values::Nano;
 use serde::{Deserialize, Serialize};
 
+use crate::strategy::Preset;
+
 /// Why a gate, or a whole window, says nothing. It never raises and never rolls back by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Unknown {
@@ -157,6 +159,14 @@ pub struct Sides {
     /// Stable's windows before and after this one, where its targets are scraped at other moments (30-gates §1).
     #[serde(default, skip_serializing_if = "is_no_pair")]
     pub near: [Option<Side>; 2],
+    /// So many of the canary's requests may be probes and scrapes, where the source does not tell: no Pass counts them.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub idle: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over a reference
+const fn is_nothing(count: &u64) -> bool {
+    *count == 0
 }
 
 fn is_no_pair(near: &[Option<Side>; 2]) -> bool {
@@ -193,6 +203,9 @@ pub struct Before {
     /// Late verdicts: seconds from a request to its verdict, where that is known better than from the counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay: Option<f64>,
+    /// The source that was chosen; `None` where nothing was to choose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Preset>,
     /// For people: what they should know of a gate that works nevertheless.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caveat: Option<String>,
@@ -201,7 +214,7 @@ pub struct Before {
 impl Before {
     /// These counts over so many seconds, and nothing else known.
     pub const fn of(side: Side, seconds: f64) -> Self {
-        Self { side, seconds, phi: 1.0, rps: None, delay: None, caveat: None }
+        Self { side, seconds, phi: 1.0, rps: None, delay: None, source: None, caveat: None }
     }
 }
 

@@ -19,6 +19,7 @@ pub mod explain;
 pub mod lens;
 pub mod outlook;
 pub mod plan;
+pub mod probes;
 pub mod register;
 pub mod replay;
 pub mod revision;

@@ -29,8 +29,12 @@ fn begin(gates: &Value) -> Evidence {
 }
 
 fn window(end: f64, canary: u64, stable: u64, inside_step: bool) -> Window {
-    let sides =
-        Sides { canary: Some(Side::count(0, canary)), stable: Some(Side::count(0, stable)), near: [None, None] };
+    let sides = Sides {
+        canary: Some(Side::count(0, canary)),
+        stable: Some(Side::count(0, stable)),
+        near: [None, None],
+        idle: 0,
+    };
     Window { end, length: 1.0, gates: BTreeMap::from([("errors".to_owned(), Ok(sides))]), gap: false, inside_step }
 }
 

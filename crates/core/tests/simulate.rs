@@ -134,7 +134,12 @@ fn a_driver_without_text_gets_the_answers_of_the_lines() {
         } else {
             let (canary, stable) = ([u64::from(window % 4 == 0), 3], [1, 247]);
             let side = |[bad, total]: [u64; 2]| Some(microapp_core::counts::Side::count(bad, total));
-            let sides = microapp_core::counts::Sides { canary: side(canary), stable: side(stable), near: [None, None] };
+            let sides = microapp_core::counts::Sides {
+                canary: side(canary),
+                stable: side(stable),
+                near: [None, None],
+                idle: 0,
+            };
             let text = json!({"t": t, "gates": {"errors": {"canary": canary, "stable": stable}}});
             (text, [("errors".to_owned(), Ok(sides))].into())
         };

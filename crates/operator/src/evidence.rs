@@ -8,6 +8,7 @@ use microapp_core::{
     counts::{Counts, Watch},
     evidence::{Place, Track, started},
     lens::Prompts,
+    probes::{Probe, probes},
     world::{Desired, Obstacle, Pod, World},
 };
 use microapp_telemetry::{PodRef, Subject};
@@ -152,9 +153,16 @@ impl Memory {
             stable_pods: pods(world, &register.stable),
             interval: evidence.ready.then_some(evidence.interval),
             back: None,
+            probes: [canary, &register.stable].into_iter().flat_map(|revision| probes_of(world, revision)).collect(),
         };
         Some(Question { subject, watch: evidence.watch.clone(), place, interval: evidence.interval })
     }
+}
+
+/// As the record of a revision has them; of one that is not recorded yet, as the spec has them.
+fn probes_of(world: &World, revision: &Revision) -> Vec<Probe> {
+    let recorded = world.arm(revision).record.as_ref().map(|record| &record.raw.template);
+    recorded.or_else(|| world.spec().map(|spec| &spec.raw.template)).map(probes).unwrap_or_default()
 }
 
 fn pods(world: &World, revision: &Revision) -> Vec<PodRef> {

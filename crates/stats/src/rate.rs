@@ -177,7 +177,9 @@ impl RateGate {
             Form::Switch => RateWindow { canary: window.canary.clamped(), stable: window.stable.clamped(), ..*window },
             Form::Plain => *window,
         };
-        let RateWindow { t: _, dt, canary, stable, pending, gap, near: _ } = *window;
+        let RateWindow { t: _, dt, canary, stable, pending, idle, gap, near: _ } = *window;
+        // What is bad was somebody's.
+        let users = Tally { n: canary.n.saturating_sub(idle).max(canary.pass), ..canary };
         for total in [&mut self.step, &mut self.attempt] {
             total.0 += canary;
             total.1 += stable;
@@ -191,7 +193,7 @@ impl RateGate {
         self.guard = over_guard(n, x, guard_rate);
 
         if !gap {
-            self.hot_fix += canary;
+            self.hot_fix += users;
         }
         if let Some(pair) = pair {
             let phi = self.config.phi;
@@ -210,7 +212,7 @@ impl RateGate {
             self.slo.step(canary.n, canary.fail);
             self.floor.step(canary.n, canary.fail);
             if !gap {
-                self.pass_n = self.pass_n.saturating_add(canary.n);
+                self.pass_n = self.pass_n.saturating_add(users.n);
                 self.baseline.update(stable, dt, self.config.tau);
             }
         }

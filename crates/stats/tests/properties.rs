@@ -16,6 +16,24 @@ fn any_window(random: &mut Random, k: u64) -> RateWindow {
 }
 
 #[test]
+fn requests_that_may_be_probes_pass_nothing_and_hide_no_failure() {
+    let (mut probed, mut served) = (gate(), gate());
+    for k in 0..400 {
+        // Nothing but probes, and nothing but users.
+        probed.window(&RateWindow { idle: 3, ..window(k, (3, 0), (250, 1)) });
+        served.window(&window(k, (3, 0), (250, 1)));
+    }
+    close(probed.ln_e_pass(0.05), 0.0);
+    assert!(served.passes(0.25) && !probed.passes(0.25) && !probed.hot_fix_passes(0.25));
+    for k in 400..440 {
+        probed.window(&RateWindow { idle: 3, ..window(k, (3, 1), (250, 1)) });
+        served.window(&window(k, (3, 1), (250, 1)));
+    }
+    assert!(probed.fires() && served.fires());
+    close(probed.ln_e_fail(), served.ln_e_fail());
+}
+
+#[test]
 fn evidence_is_one_without_data() {
     for mut gate in [gate(), late_gate()] {
         for k in 0..30 {

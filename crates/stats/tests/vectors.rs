@@ -130,6 +130,7 @@ fn window(row: &Value, k: usize, interval: f64) -> RateWindow {
         canary: tally(row, 0),
         stable: tally(row, 2),
         pending: 0,
+        idle: 0,
         gap: row[4]["gap"].as_bool().unwrap_or(false),
         near: [near(0), near(1)],
     }

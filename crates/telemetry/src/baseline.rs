@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use microapp_core::{
-    counts::{Before, Counts, Side, Unfit, Unknown},
+    counts::{Before, BeforeResult, Counts, Side, Unfit, Unknown},
     strategy::{Gate, GateKind},
 };
 
@@ -25,29 +25,49 @@ const ENOUGH: u64 = 30;
 /// Without any scrape seen, in milliseconds.
 const DEFAULT_INTERVAL: i64 = 15_000;
 
-/// Sums the hour of slices up, per gate.
+/// Sums the hour of slices up, per gate and source. Of several sources the first one that stable has counts; one with a
+/// caveat only where there is none without.
 pub(crate) fn baseline(subject: &Subject, asked: &[(Query, &Answer)], prices: &PriceTable) -> Counts {
-    let mut gates = BTreeMap::new();
+    let mut gates: BTreeMap<String, BeforeResult> = BTreeMap::new();
     let mut pins = BTreeMap::new();
     for (place, gate) in subject.gates.iter().enumerate() {
         let scheme = presets::scheme(gate.source);
         let slices = asked.iter().find(|(query, _)| query.scheme == scheme && query.brings == Brings::Slices);
         let series: &[Series] = slices.map_or(&[], |(_, answer)| &answer.series);
-        let found = if matches!(gate.kind, GateKind::Query { .. }) {
-            value::before(subject, place, asked)
+        let (found, pin) = if matches!(gate.kind, GateKind::Query { .. }) {
+            (value::before(subject, place, asked), None)
         } else {
-            before(subject, scheme, gate, series, prices).map(|(before, pin)| {
-                pins.insert(gate.name.clone(), pin.write());
-                before
-            })
+            match before(subject, scheme, gate, series, prices) {
+                Ok((before, pin)) => (Ok(Before { source: Some(gate.source), ..before }), Some(pin.write())),
+                Err(unfit) => (Err(unfit), None),
+            }
         };
-        gates.insert(gate.name.clone(), found);
+        if gates.get(&gate.name).is_none_or(|known| rank(&found) > rank(known)) {
+            gates.insert(gate.name.clone(), found);
+            pins.extend(pin.map(|pin| (gate.name.clone(), pin)));
+        }
     }
-    let interval = asked.iter().filter(|(query, _)| query.brings == Brings::Raw).filter_map(|(query, answer)| {
+    let chosen = |scheme| {
+        let sources = gates.values().filter_map(|found| found.as_ref().ok()?.source);
+        sources.map(presets::scheme).any(|own| own == scheme)
+    };
+    let raw = asked.iter().filter(|(query, _)| query.brings == Brings::Raw && chosen(query.scheme));
+    let interval = raw.filter_map(|(query, answer)| {
         median(targets(subject, query.scheme, &answer.series).iter().filter_map(Target::gap).collect())
     });
     let interval = interval.max().unwrap_or(DEFAULT_INTERVAL) as f64 / 1000.0;
     Counts::Baseline { gates, interval, pins }
+}
+
+/// How good what a source said is, to compare the sources of one gate. What stable exposes and cannot be used says more
+/// than what it does not expose.
+fn rank(found: &BeforeResult) -> u8 {
+    match found {
+        Ok(Before { caveat: None, .. }) => 3,
+        Ok(_) => 2,
+        Err(Unfit { reason: Unknown::NoData, .. }) => 0,
+        Err(_) => 1,
+    }
 }
 
 /// Requests that a baseline should hold: so many over stable's share of bad ones.
@@ -118,7 +138,7 @@ fn before(
     let targets = targets(subject, scheme, series);
     let stable: Vec<&Series> = targets.iter().flat_map(|target| target.series.iter().map(|(_, s)| *s)).collect();
     let pin = pin::choose(gate, &stable, prices, &wanted)?;
-    let wanted_gate = [Wanted { index: 0, reader: Reader::new(gate, &pin, prices) }];
+    let wanted_gate = [Wanted { index: 0, reader: Reader::new(gate, &pin, prices).probed(&subject.probes) }];
     if let Some(name) = gauge(&targets, &wanted_gate[0].reader) {
         let message = format!(
             "{name} of stable with {wanted} rises and falls although nothing restarts: it is a gauge, and this gate \
@@ -160,7 +180,7 @@ fn before(
     let seconds = (last - first).max(0) as f64 / 1000.0;
     let phi = if targets.len() > 1 { overdispersion(&gate.kind, &slices) } else { 1.0 };
     let delay = matches!(side, Side::Late { .. }).then(|| delay(&targets, &wanted_gate[0].reader)).flatten();
-    let caveat = caveat::caveat(gate, &pin, &targets, &stable, prices);
+    let caveat = caveat::mixed(&pin, &sum).or_else(|| caveat::caveat(gate, &pin, &targets, &stable, prices));
     Ok((Before { phi, delay, caveat, ..Before::of(side, seconds) }, pin))
 }
 

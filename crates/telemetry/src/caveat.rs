@@ -31,6 +31,20 @@ pub(crate) fn caveat(
     }
 }
 
+/// Probes and scrapes are among the requests, and nobody can tell which they are.
+pub(crate) fn mixed(pin: &Pin, counted: &Tally) -> Option<String> {
+    pin.mixed.then(|| {
+        format!(
+            "{} has no label that names the route: up to {} of its {} requests are probes and scrapes, which no Pass counts; \
+             set http.route (an instrumentation of the framework does), leave them out of the instrumentation, or use the \
+             gateway's preset",
+            pin.family,
+            counted.idle(),
+            counted.total()
+        )
+    })
+}
+
 /// The threshold lies between two bounds that are more than 1.5 times apart: nobody knows of what lies between.
 fn bounds(pin: &Pin) -> Option<String> {
     let (lower, upper) = (pin.lower.parse::<f64>().ok()?, pin.upper.parse::<f64>().ok()?);

@@ -74,7 +74,11 @@ pub(crate) fn increments(target: &Target, known: Known, wanted: &[Wanted]) -> Ve
         };
         let scrape = Scrape { at, first: previous.is_none(), restart: &restart };
         let cells = (0..wanted.len())
-            .map(|gate| [Role::Canary, Role::Stable].map(|role| scrape.cell(&members, wanted, gate, role)))
+            .map(|gate| {
+                let idle = wanted[gate].reader.idle(at - since);
+                [Role::Canary, Role::Stable]
+                    .map(|role| scrape.cell(&members, wanted, gate, role).map(|tally| tally.with_idle(idle)))
+            })
             .collect();
         found.push(Increment { at, since, cells });
     }

@@ -35,6 +35,7 @@ pub fn digest(
     prices: &PriceTable,
     now: f64,
 ) -> Counts {
+    let subject = &*subject.with_sources(ask);
     let asked = queries(subject, ask, watch, now);
     if asked.is_empty() || asked.len() != answers.len() {
         return Counts::Silent(Unknown::NoData);
@@ -90,7 +91,8 @@ fn complete(subject: &Subject, watch: &Watch, asked: &[(Query, &Answer)], prices
             let gates = subject.gates_of(query.scheme);
             gates
                 .filter_map(|(index, gate)| {
-                    Some(Wanted { index, reader: Reader::new(gate, pins.get(&gate.name)?, prices) })
+                    let reader = Reader::new(gate, pins.get(&gate.name)?, prices).probed(&subject.probes);
+                    Some(Wanted { index, reader })
                 })
                 .collect()
         })

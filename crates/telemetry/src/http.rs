@@ -129,7 +129,8 @@ pub async fn ask(
 ) -> (Counts, Option<QueryError>) {
     let (counts, error) = once(prometheus, subject, ask, watch, prices, now).await;
     let Some(back) = baseline::further(&counts) else { return (counts, error) };
-    let further = Subject { back: Some(back), ..subject.clone() };
+    let Counts::Baseline { gates, .. } = &counts else { return (counts, error) };
+    let further = Subject { back: Some(back), ..subject.settled(gates) };
     match once(prometheus, &further, ask, watch, prices, now).await {
         (more @ Counts::Baseline { .. }, None) => (baseline::joined(counts, more), None),
         // The hour is an answer, too.

@@ -18,6 +18,7 @@ mod pin;
 mod presets;
 pub mod prices;
 mod query;
+mod routes;
 pub mod selector;
 mod series;
 mod target;

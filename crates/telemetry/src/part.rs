@@ -2,6 +2,7 @@
 
 use microapp_core::{
     counts::{Side, Unknown},
+    probes::Probe,
     strategy::{Gate, GateKind, Judged, Mean, Share},
 };
 
@@ -11,6 +12,7 @@ use crate::{
     pin::{self, Pin},
     presets::{self, Definition, FEEDBACK, JUDGES_COST, RESULTS, STARTED, Token, Verdict, Which},
     prices::PriceTable,
+    routes,
     series::Series,
 };
 
@@ -75,6 +77,7 @@ pub(crate) struct Reader<'a> {
     /// The user's own selectors: bad, total.
     own: Option<(Picked, Picked)>,
     prices: &'a PriceTable,
+    probes: &'a [Probe],
 }
 
 impl<'a> Reader<'a> {
@@ -86,7 +89,18 @@ impl<'a> Reader<'a> {
             }
             _ => None,
         };
-        Self { gate, pin, definition: presets::definition(gate.source), own, prices }
+        Self { gate, pin, definition: presets::definition(gate.source), own, prices, probes: &[] }
+    }
+
+    /// Of pods that are probed like this.
+    #[must_use]
+    pub(crate) fn probed(self, probes: &'a [Probe]) -> Self {
+        Self { probes, ..self }
+    }
+
+    /// How many of the requests of so many milliseconds may be of nobody.
+    pub(crate) fn idle(&self, millis: i64) -> u64 {
+        if self.pin.mixed { routes::background(self.probes, millis) } else { 0 }
     }
 
     /// Which part the series plays, if any.
@@ -218,6 +232,8 @@ pub(crate) struct Tally {
     pass: u64,
     void: u64,
     level: u64,
+    /// Requests that may be of nobody.
+    idle: u64,
 }
 
 impl Tally {
@@ -252,7 +268,7 @@ impl Tally {
 
     /// Both together.
     pub(crate) fn add(&mut self, other: &Self) {
-        let Self { total, bad, upper, lower, cost, fail, pass, void, level } = *other;
+        let Self { total, bad, upper, lower, cost, fail, pass, void, level, idle } = *other;
         self.total += total;
         self.bad += bad;
         self.upper += upper;
@@ -262,6 +278,18 @@ impl Tally {
         self.pass += pass;
         self.void += void;
         self.level = self.level.max(level);
+        self.idle += idle;
+    }
+
+    /// Of its requests so many may be of nobody.
+    #[must_use]
+    pub(crate) fn with_idle(self, idle: u64) -> Self {
+        Self { idle: idle.min(self.total), ..self }
+    }
+
+    /// Requests that may be of nobody.
+    pub(crate) const fn idle(&self) -> u64 {
+        self.idle
     }
 
     /// Requests, or evaluations started.

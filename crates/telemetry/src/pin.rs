@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use microapp_core::{
     counts::{Unfit, Unknown},
-    strategy::{Gate, GateKind, Judged, Mean, Share},
+    strategy::{Gate, GateKind, Judged, Mean, Preset, Share},
 };
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +13,7 @@ use crate::{
     own::Picked,
     presets::{self, Definition, FEEDBACK, Form, RESULTS, STARTED, Scheme, Which},
     prices::PriceTable,
+    routes,
     series::Series,
 };
 
@@ -22,6 +23,9 @@ pub struct Pin {
     /// The counter of requests (of evaluations started), or the histogram without its suffix.
     #[serde(rename = "f")]
     pub family: String,
+    /// Its requests name no route, so that probes and scrapes may be among them.
+    #[serde(rename = "m", default, skip_serializing_if = "std::ops::Not::not")]
+    pub mixed: bool,
     /// The greatest bucket bound at or under the threshold, as exposed.
     #[serde(rename = "lo", default, skip_serializing_if = "String::is_empty")]
     pub lower: String,
@@ -101,6 +105,15 @@ fn unfit(reason: Unknown, message: String) -> Unfit {
 
 /// Chooses from what stable exposes. `wanted` says in the message what was asked for.
 pub(crate) fn choose(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) -> Result<Pin, Unfit> {
+    let pin = family(gate, stable, prices, wanted)?;
+    // Of the pods' own HTTP server, which machines ask, too; a proxy beside it has no routes at all.
+    let own =
+        matches!(gate.source, Preset::OtelHttp) && matches!(gate.kind, GateKind::Share { .. } | GateKind::Slow { .. });
+    let mixed = own && !routes::names_routes(stable, &pin.family);
+    Ok(Pin { mixed, ..pin })
+}
+
+fn family(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) -> Result<Pin, Unfit> {
     let definition = presets::definition(gate.source);
     let requests = || {
         let names = definition.requests.iter().map(|name| (*name).to_owned());

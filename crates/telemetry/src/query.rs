@@ -1,9 +1,13 @@
 //! What to ask: one query per label scheme, both revisions in it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use microapp_core::{
-    counts::{Ask, Watch},
+    counts::{Ask, BeforeResult, Watch},
+    probes::Probe,
     strategy::{Gate, GateKind, Judged, Share},
 };
 
@@ -66,6 +70,8 @@ pub struct Subject {
     pub interval: Option<f64>,
     /// How far preflight looks back, in milliseconds; `None`: an hour.
     pub back: Option<i64>,
+    /// What asks the pods without being a user.
+    pub probes: Vec<Probe>,
 }
 
 /// An instant query.
@@ -104,6 +110,28 @@ fn single_dashes(text: &str) -> String {
 }
 
 impl Subject {
+    /// For preflight each gate stands there once more for each further source that it may read; behind all others, so that
+    /// places stay.
+    pub(crate) fn with_sources(&self, ask: &Ask) -> Cow<'_, Self> {
+        if *ask == Ask::Windows || self.gates.iter().all(|gate| gate.fallbacks.is_empty()) {
+            return Cow::Borrowed(self);
+        }
+        let at = |gate: &Gate, source| Gate { source, fallbacks: Vec::new(), ..gate.clone() };
+        let first = self.gates.iter().map(|gate| at(gate, gate.source));
+        let others = self.gates.iter().flat_map(|gate| gate.fallbacks.iter().map(|source| at(gate, *source)));
+        Cow::Owned(Self { gates: first.chain(others).collect(), ..self.clone() })
+    }
+
+    /// Each gate at the source that preflight has chosen, and no other; those without one as they are.
+    pub(crate) fn settled(&self, gates: &BTreeMap<String, BeforeResult>) -> Self {
+        let source = |gate: &Gate| gates.get(&gate.name)?.as_ref().ok()?.source;
+        let at = |gate: &Gate| match source(gate) {
+            Some(source) => Gate { source, fallbacks: Vec::new(), ..gate.clone() },
+            None => gate.clone(),
+        };
+        Self { gates: self.gates.iter().map(at).collect(), ..self.clone() }
+    }
+
     /// Seconds to milliseconds.
     pub(crate) fn start(&self) -> i64 {
         millis(self.attempt_started)
@@ -218,14 +246,15 @@ pub(crate) fn millis(seconds: f64) -> i64 {
 /// The instant queries of an [`Ask`]: for windows one per label scheme, raw samples since the watermarks; for the
 /// baseline two per scheme, an hour in slices and five minutes of raw samples that tell the scrape interval.
 pub fn queries(subject: &Subject, ask: &Ask, watch: &Watch, now: f64) -> Vec<Query> {
+    let subject = subject.with_sources(ask);
     let mut queries = Vec::new();
     for scheme in subject.schemes() {
         match ask {
-            Ask::Baseline => queries.extend(baseline(subject, scheme, now)),
-            Ask::Windows => queries.extend(windows(subject, scheme, watch, now)),
+            Ask::Baseline => queries.extend(baseline(&subject, scheme, now)),
+            Ask::Windows => queries.extend(windows(&subject, scheme, watch, now)),
         }
     }
-    queries.extend(values(subject, ask, now));
+    queries.extend(values(&subject, ask, now));
     queries
 }
 

@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     presets::Scheme,
     query::{PodRef, Subject},
+    routes::Routes,
     selector::Value,
     series::Series,
 };
@@ -88,8 +89,10 @@ pub(crate) fn targets<'a>(subject: &Subject, scheme: Scheme, series: &'a [Series
         Some(canary) if canary.is_on(series) => Some(Role::Canary),
         _ => stable.is_on(series).then_some(Role::Stable),
     };
+    let routes = (scheme == Scheme::Pods).then(|| Routes::of(&subject.probes, series));
+    let of_users = |series: &Series| routes.as_ref().is_none_or(|routes| routes.of_users(series));
     for series in series {
-        if let Some(role) = role(series) {
+        if let Some(role) = role(series).filter(|_| of_users(series)) {
             groups.entry(place(series)).or_default().push((role, series));
         }
     }

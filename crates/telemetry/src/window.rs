@@ -195,12 +195,13 @@ impl View<'_> {
     }
 
     fn sides(&self, grid: Grid, index: i64, place: usize, belongs: &dyn Fn(i64) -> bool) -> Result<Sides, Unknown> {
-        let canary = self.side(grid, index, place, Role::Canary, &|_, at| belongs(at.at))?;
-        let stable = self.side(grid, index, place, Role::Stable, &|_, at| belongs(at.at))?;
-        Ok(Sides { canary, stable, near: self.near(grid, index, place) })
+        let (canary, idle) = self.side(grid, index, place, Role::Canary, &|_, at| belongs(at.at))?;
+        let (stable, _) = self.side(grid, index, place, Role::Stable, &|_, at| belongs(at.at))?;
+        Ok(Sides { canary, stable, near: self.near(grid, index, place), idle })
     }
 
-    /// One side: `None` where none of its targets answered within three intervals.
+    /// One side, and how many of its requests may be of nobody: `None` where none of its targets answered within three
+    /// intervals.
     fn side(
         &self,
         grid: Grid,
@@ -208,7 +209,7 @@ impl View<'_> {
         place: usize,
         role: Role,
         takes: &dyn Fn(&Source, &Increment) -> bool,
-    ) -> Result<Option<Side>, Unknown> {
+    ) -> Result<(Option<Side>, u64), Unknown> {
         let end = grid.end(index);
         let mut sum = crate::part::Tally::default();
         let mut present = false;
@@ -228,7 +229,7 @@ impl View<'_> {
         if let Some(unknown) = worst {
             return Err(unknown);
         }
-        if present { sum.side(kind).map(Some) } else { Ok(None) }
+        if present { Ok((Some(sum.side(kind)?), sum.idle())) } else { Ok((None, 0)) }
     }
 
     /// Stable's neighbours, where its pods are scraped at other moments than the canary's. Only what is known whenever

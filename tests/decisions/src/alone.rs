@@ -358,7 +358,8 @@ impl<'a> World<'a> {
         let held = [0, 1].map(|arm| std::mem::replace(&mut self.held[arm], vec![(0, 0); self.names.len()]));
         for (gate, name) in self.names.clone().into_iter().enumerate() {
             let [stable, canary] = [0, 1].map(|arm| self.window(arm, gate, t, held[arm][gate]));
-            tick.gates.insert(name, Ok(Sides { canary: Some(canary), stable: Some(stable), near: [None, None] }));
+            tick.gates
+                .insert(name, Ok(Sides { canary: Some(canary), stable: Some(stable), near: [None, None], idle: 0 }));
         }
         tick
     }
@@ -417,7 +418,7 @@ impl<'a> World<'a> {
         } else {
             [before, after].map(|one| Some(count(one.arms[0])))
         };
-        let sides = Sides { canary: Some(count(own.arms[1])), stable: Some(count(own.arms[0])), near };
+        let sides = Sides { canary: Some(count(own.arms[1])), stable: Some(count(own.arms[0])), near, idle: 0 };
         // The window that made the weight change is known one later: it says nothing of the new step.
         tick.gap = own.gap || own.weight.to_bits() != at.weight.to_bits();
         tick.gates.insert(self.names[0].clone(), Ok(sides));

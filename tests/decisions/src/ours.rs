@@ -79,7 +79,8 @@ impl Rule for Ours {
     fn scrape(&mut self, t: f64, samples: Option<[Sample; 2]>) -> Option<End> {
         let mut tick = Tick::at(t);
         if let Some([canary, stable]) = samples {
-            let sides = Sides { canary: Some(self.side(canary)), stable: Some(self.side(stable)), near: [None, None] };
+            let sides =
+                Sides { canary: Some(self.side(canary)), stable: Some(self.side(stable)), near: [None, None], idle: 0 };
             tick.gates = [("gate".to_owned(), Ok(sides))].into();
             tick.gap = t - self.last > 3.0 * SCRAPE;
             self.last = t;

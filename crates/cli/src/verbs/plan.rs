@@ -7,6 +7,7 @@ use microapp_api::v1alpha1::MicroAppRolloutSpec;
 use microapp_core::{
     Strategy,
     counts::{Ask, Counts, Watch},
+    probes::{Probe, probes},
     replay,
 };
 use microapp_telemetry::{HttpPrometheus, PriceTable, Prometheus, Subject, ask};
@@ -29,6 +30,8 @@ pub struct Wanted {
     pub namespace: Option<String>,
     port: u16,
     strategy: Strategy,
+    /// What asks the pods without being a user.
+    probes: Vec<Probe>,
 }
 
 impl PlanArgs {
@@ -115,6 +118,7 @@ pub async fn online(
         stable_pods: Vec::new(),
         interval: None,
         back: None,
+        probes: wanted.probes.clone(),
     };
     let (counts, trouble) = ask(prometheus, &subject, &Ask::Baseline, &Watch::default(), prices, now).await;
     if let Counts::Silent(why) = counts {
@@ -145,6 +149,7 @@ pub fn read(args: &PlanArgs) -> Result<Wanted, Failure> {
         namespace: text("namespace"),
         port: u16::try_from(spec.traffic.port).unwrap_or(0),
         strategy: Strategy::resolve(&spec, "").map_err(|error| named(file, &error.0))?,
+        probes: probes(&object["spec"]["template"]),
     })
 }
 

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use microapp_api::v1alpha1::Watches;
+
 use super::{
     Evidence, Position,
     gate::{Bake, Frame, GateEvidence, Process},
@@ -101,6 +103,11 @@ impl Evidence {
         let mut strategy = Strategy::clone(&self.strategy);
         if let Some((epsilon_ppm, first)) = chosen {
             (strategy.epsilon_ppm, strategy.first) = (Some(epsilon_ppm), first);
+        }
+        for gate in &mut strategy.gates {
+            if let Some(source) = known.get(&gate.name).and_then(|before| before.source) {
+                (gate.source, gate.fallbacks) = (source, Vec::new());
+            }
         }
         let counts_errors =
             strategy.gates.iter().any(|gate| gate.defaulted && gate.is_errors() && known.contains_key(&gate.name));
@@ -216,7 +223,15 @@ impl Evidence {
             return false;
         }
         let weight = self.strategy.steps.get(step).map_or(0.0, |step| step.weight.as_fraction());
+        // Where users are counted, calls to the model say nothing: a canary that calls it less may have a cache.
+        let watched = |plan: &Gate, gate: &GateEvidence| {
+            plan.source.watches() == Watches::Users && matches!(gate.process, Process::Rate { .. })
+        };
+        let users = self.strategy.gates.iter().zip(&self.gates).any(|(plan, gate)| watched(plan, gate));
         self.strategy.gates.iter().zip(&self.gates).any(|(plan, gate)| {
+            if users && !watched(plan, gate) {
+                return false;
+            }
             let (GateKind::Share { what: Share::Errors, .. } | GateKind::Slow { what: Slow::Response, .. }) = plan.kind
             else {
                 return false;

@@ -113,12 +113,14 @@ impl GateEvidence {
         let both = sides.and_then(|sides| match (sides.canary, sides.stable) {
             (Some(canary), _) if canary.is_inconsistent() => Err(Unknown::Inconsistent),
             (_, Some(stable)) if stable.is_inconsistent() => Err(Unknown::Inconsistent),
-            (Some(canary), Some(stable)) => Ok((canary, stable, sides.near)),
+            (Some(canary), Some(stable)) => Ok((canary, stable, sides.near, sides.idle)),
             // In the bake stable has no traffic; a side that is gone is no more than that.
-            (Some(canary), None) if frame.baking || !kind.compares() => Ok((canary, zero_of(canary), [None, None])),
+            (Some(canary), None) if frame.baking || !kind.compares() => {
+                Ok((canary, zero_of(canary), [None, None], sides.idle))
+            }
             _ => Err(Unknown::NoData),
         });
-        let (canary, stable, near) = match both {
+        let (canary, stable, near, idle) = match both {
             Ok(both) => both,
             Err(unknown) => {
                 self.unknown = Some(unknown);
@@ -131,7 +133,7 @@ impl GateEvidence {
         self.unknown = None;
         self.fresh = Some(frame.end);
         self.seen.add(canary, stable, frame.gap);
-        if self.step(kind, frame, canary, stable, near).is_none() {
+        if self.step(kind, frame, canary, stable, near, idle).is_none() {
             self.unknown = Some(Unknown::Ambiguous);
             return;
         }
@@ -146,6 +148,7 @@ impl GateEvidence {
         canary: Side,
         stable: Side,
         near: [Option<Side>; 2],
+        idle: u64,
     ) -> Option<()> {
         let seen = self.seen;
         match &mut self.process {
@@ -171,6 +174,7 @@ impl GateEvidence {
                     canary,
                     stable,
                     pending,
+                    idle,
                     gap: frame.gap,
                     near: near.map(|side| side.and_then(tally)),
                 };

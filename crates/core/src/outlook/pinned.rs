@@ -20,7 +20,11 @@ pub(crate) fn pin(plan: &mut api::PinnedPlan, settled: &Settled) {
     }
     plan.interval_millis = Some((interval * 1000.0).round() as i64);
     for gate in &mut plan.gates {
-        gate.baseline = before.get(&gate.gate.name).map(baseline);
+        let Some(before) = before.get(&gate.gate.name) else { continue };
+        gate.baseline = Some(baseline(before));
+        if let Some(source) = before.source {
+            (gate.gate.telemetry, gate.fallbacks) = (Some(source), Vec::new());
+        }
     }
 }
 
@@ -38,7 +42,8 @@ impl Outlook {
 }
 
 fn baseline(before: &Before) -> api::PinnedBaseline {
-    let Before { side, seconds, phi, rps, delay, ref caveat } = *before;
+    // The source stands in the plan's gate.
+    let Before { side, seconds, phi, rps, delay, source: _, ref caveat } = *before;
     let counts = match side {
         Side::Count { above, below, total } if above == below => vec![above, total],
         Side::Count { above, below, total } => vec![above, below, total],
@@ -75,5 +80,6 @@ fn before(gate: &api::PinnedGate) -> Option<Before> {
     let phi = phi.as_ref().map_or(Some(1.0), |phi| phi.parse().ok())?;
     let rps = rps.as_ref().map(|rps| rps.parse()).transpose().ok()?;
     let delay = delay_millis.map(|millis| millis as f64 / 1000.0);
-    Some(Before { side, seconds: *millis as f64 / 1000.0, phi, rps, delay, caveat: caveat.clone() })
+    let (seconds, source) = (*millis as f64 / 1000.0, gate.gate.telemetry);
+    Some(Before { side, seconds, phi, rps, delay, source, caveat: caveat.clone() })
 }

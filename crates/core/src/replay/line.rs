@@ -100,6 +100,9 @@ struct RawSides {
     canary: Option<Value>,
     #[serde(default)]
     stable: Option<Value>,
+    /// So many of the canary's requests may be probes and scrapes.
+    #[serde(default)]
+    idle: u64,
 }
 
 impl Line {
@@ -115,7 +118,8 @@ impl Line {
         for (name, sides) in &raw.gates {
             let gate = find(strategy, name)?;
             let side = |value: &Option<Value>| value.as_ref().map(|value| side(gate, value)).transpose();
-            let sides = Sides { canary: side(&sides.canary)?, stable: side(&sides.stable)?, near: [None, None] };
+            let idle = sides.idle;
+            let sides = Sides { canary: side(&sides.canary)?, stable: side(&sides.stable)?, near: [None, None], idle };
             gates.insert(name.clone(), Ok(sides));
         }
         let tick = Tick { t, gates, ready: raw.ready, gap: raw.gap, pod: raw.pod, command: raw.command };

@@ -176,7 +176,7 @@ pub fn run(rollout: &serde_json::Value, setup: &Setup, seed: u64, index: u64) ->
         }
         let one = |(index, gate): (usize, &Gate)| {
             let (canary, stable) = (Some(sides[0][index].0), Some(sides[1][index].0));
-            (gate.name.clone(), Ok(Sides { canary, stable, near: [None, None] }))
+            (gate.name.clone(), Ok(Sides { canary, stable, near: [None, None], idle: 0 }))
         };
         let gates: BTreeMap<_, _> = plan.gates.iter().enumerate().map(one).collect();
         outcome = replay.drive(&Tick { gates, ..Tick::at(run.seconds) })?;

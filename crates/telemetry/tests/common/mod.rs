@@ -178,6 +178,7 @@ pub fn subject(gates: Vec<Gate>) -> Subject {
         stable_pods: vec![old(STABLE)],
         interval: Some(5.0),
         back: None,
+        probes: Vec::new(),
     }
 }
 

@@ -97,6 +97,9 @@ impl App {
         let verdict = judge(FACTS, &completion.text);
         self.metrics.evaluation_done(verdict, answered.elapsed());
         self.metrics.operation(operation, start.elapsed(), None);
+        if draw.unusable {
+            return (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"error": "unusable_answer"}))).into_response();
+        }
         Json(json!({
             "answer": completion.text,
             "revision": self.config.revision,

@@ -11,8 +11,9 @@ use serde_json::{Map, Value};
 use crate::config::ConfigError;
 
 /// The keys of `faults.json`; the variable is `FAULT_` and the key in capitals.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "error_rate",
+    "unusable_rate",
     "slow_rate",
     "slow_ms",
     "verbosity",
@@ -27,8 +28,10 @@ const KEYS: [&str; 9] = [
 #[derive(Clone, Debug, Deserialize, PartialEq)]
 #[serde(default, deny_unknown_fields)]
 pub struct Faults {
-    /// The answer is a 500.
+    /// The answer is a 500, and the metrics of the model's call say why.
     pub error_rate: f64,
+    /// The model answers well, the app makes nothing of it and answers 500: as when a new prompt brings bad JSON.
+    pub unusable_rate: f64,
     /// The answer is held back by `slow_ms`.
     pub slow_rate: f64,
     /// Milliseconds.
@@ -51,6 +54,7 @@ impl Default for Faults {
     fn default() -> Self {
         Self {
             error_rate: 0.0,
+            unusable_rate: 0.0,
             slow_rate: 0.0,
             slow_ms: 2_000,
             verbosity: 1.0,
@@ -81,6 +85,7 @@ impl Faults {
         let faults: Self = serde_json::from_value(Value::Object(settings)).map_err(ConfigError::Faults)?;
         for (name, rate) in [
             ("error_rate", faults.error_rate),
+            ("unusable_rate", faults.unusable_rate),
             ("slow_rate", faults.slow_rate),
             ("hallucination_rate", faults.hallucination_rate),
         ] {
@@ -97,6 +102,8 @@ impl Faults {
 pub struct Draw {
     /// Answer 500.
     pub error: bool,
+    /// Make nothing of what the model answers.
+    pub unusable: bool,
     /// Wait so long first.
     pub delay: Duration,
     /// Tell the model to invent.
@@ -120,9 +127,10 @@ impl Dice {
     pub(crate) fn draw(&self, faults: &Faults, base_error_rate: f64) -> Draw {
         let mut random = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Always the same number of draws: with one seed, one fault does not move the others to other requests.
-        let [error, base, slow, invent] = std::array::from_fn(|_| random.f64());
+        let [error, base, slow, invent, unusable] = std::array::from_fn(|_| random.f64());
         Draw {
             error: error < faults.error_rate || base < base_error_rate,
+            unusable: unusable < faults.unusable_rate,
             delay: if slow < faults.slow_rate { Duration::from_millis(faults.slow_ms) } else { Duration::ZERO },
             invent: invent < faults.hallucination_rate,
         }

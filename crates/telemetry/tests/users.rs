@@ -1,0 +1,172 @@
+//! Only users are users: probes and scrapes are left out where a source names the route, and pass nothing where it does
+//! not. Counted by hand from what real applications exposed.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{exposition::capture, *};
+use microapp_core::{
+    counts::{Ask, Before, BeforeResult, Counts, Side, Unknown, Watch},
+    probes::Probe,
+    strategy::{Gate, GateKind, Preset, Share, Slow},
+};
+use microapp_telemetry::Subject;
+
+fn errors_of(preset: Preset) -> Gate {
+    gate("errors", GateKind::Share { what: Share::Errors, max_ppm: 10_000 }, preset)
+}
+
+/// The application as both revisions, the canary a second later.
+fn both(name: &str) -> Store {
+    let mut store = Store::default();
+    let exposed = capture(name);
+    store.exposes(STABLE, &[-2.0, 3.0, 8.0, 13.0], &exposed);
+    store.exposes(CANARY, &[-2.0, 3.0, 8.0, 13.0], &exposed);
+    store
+}
+
+/// As stable alone, for an hour of preflight.
+fn before(store: &Store, gates: Vec<Gate>, probes: &[Probe]) -> std::collections::BTreeMap<String, BeforeResult> {
+    let subject = Subject { probes: probes.to_vec(), ..subject(gates) };
+    match store.ask(&subject, &Ask::Baseline, &Watch::default(), 130.0) {
+        Counts::Baseline { gates, .. } => gates,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Every series of a family, and those of them that a user's request ended in, by hand.
+fn sum(name: &str, family: &str, of_users: impl Fn(&str, &str) -> bool) -> u64 {
+    let exposed = capture(name);
+    let label =
+        |labels: &std::collections::BTreeMap<String, String>, name: &str| labels.get(name).cloned().unwrap_or_default();
+    exposed
+        .iter()
+        .filter(|(labels, _)| labels["__name__"] == family)
+        .filter(|(labels, _)| of_users(&label(labels, "http_route"), &label(labels, "http_response_status_code")))
+        .map(|(_, value)| *value as u64)
+        .sum()
+}
+
+#[test]
+fn scrapes_their_redirects_and_probes_are_no_requests_of_users() {
+    const COUNT: &str = "http_server_request_duration_seconds_count";
+    for name in ["genai", "otelnew", "otelnewv2", "traceloop", "openlit"] {
+        let all = sum(name, COUNT, |_, _| true);
+        let users =
+            sum(name, COUNT, |route, status| !route.starts_with("/metrics") && route != "/healthz" && status != "307");
+        assert!(users < all / 2, "{name}: {users} of {all}: most were scrapes");
+        let subject = subject(vec![errors_of(Preset::OtelHttp)]);
+        let window = &both(name).windows(&subject, 12.0)[0];
+        let (Some(Side::Count { total, .. }), Some(Side::Count { total: stable, .. })) = sides(window, "errors") else {
+            panic!("{name}")
+        };
+        assert_eq!((total, stable), (users, users), "{name}");
+        assert_eq!(window.gates["errors"].unwrap().idle, 0, "{name}: they are known one by one");
+    }
+}
+
+#[test]
+fn a_canary_that_is_only_probed_and_scraped_has_no_requests() {
+    let mut store = Store::default();
+    let machines: Vec<_> = capture("otelnew")
+        .into_iter()
+        .filter(|(labels, _)| labels.get("http_route").is_none_or(|route| route == "/metrics" || route == "/healthz"))
+        .filter(|(labels, _)| labels.get("http_response_status_code").is_none_or(|status| status != "404"))
+        .collect();
+    store.exposes(STABLE, &[-2.0, 3.0, 8.0, 13.0], &capture("otelnew"));
+    store.exposes(CANARY, &[-2.0, 3.0, 8.0, 13.0], &machines);
+    let subject = subject(vec![errors_of(Preset::OtelHttp)]);
+    let (canary, stable) = sides(&store.windows(&subject, 12.0)[0], "errors");
+    assert_eq!(canary, count(0, 0));
+    assert!(matches!(stable, Some(Side::Count { total: 400.., .. })), "{stable:?}");
+}
+
+#[test]
+fn the_templates_own_probe_paths_are_left_out_too() {
+    let mut store = Store::default();
+    let route = |route: &'static str, code: &'static str| {
+        vec![("http_route".to_owned(), route.to_owned()), ("http_response_status_code".to_owned(), code.to_owned())]
+    };
+    let name = ("__name__".to_owned(), "http_server_request_duration_seconds_count".to_owned());
+    let exposed: Vec<_> = [("/ask", "200", 40.0), ("/internal/am-i-well", "200", 300.0)]
+        .map(|(path, code, value)| (route(path, code).into_iter().chain([name.clone()]).collect(), value))
+        .to_vec();
+    store.exposes(STABLE, &[-2.0, 3.0, 8.0], &exposed);
+    let probe = Probe { path: "/internal/am-i-well".to_owned(), period: Some(10.0) };
+    for (probes, expected) in [(vec![], 340), (vec![probe], 40)] {
+        let found = before(&store, vec![errors_of(Preset::OtelHttp)], &probes);
+        assert_eq!(found["errors"].clone().unwrap().side, Side::count(0, expected));
+    }
+}
+
+#[test]
+fn where_routes_have_no_name_what_may_be_probes_passes_nothing_and_preflight_says_so() {
+    let probes = [Probe { path: "/healthz".to_owned(), period: Some(2.0) }];
+    let store = both("nodeotel");
+    let gates = vec![errors_of(Preset::OtelHttp)];
+    let found = before(&store, gates.clone(), &probes);
+    let Before { caveat, .. } = found["errors"].clone().unwrap();
+    let caveat = caveat.unwrap();
+    assert!(
+        caveat.contains("has no label that names the route") && caveat.contains("which no Pass counts"),
+        "{caveat}"
+    );
+
+    let watch = Watch::default();
+    let subject = Subject { probes: probes.to_vec(), ..subject(gates) };
+    let Counts::Windows(windows, _) = store.ask(&subject, &Ask::Windows, &watch, 12.0) else { panic!() };
+    // Probes every 2 s in 5 s are 3 at the most, and one scrape.
+    assert_eq!(windows[0].gates["errors"].unwrap().idle, 4);
+}
+
+#[test]
+fn errors_of_users_are_read_where_stable_has_them() {
+    let with =
+        |fallbacks: &[Preset]| Gate { fallbacks: fallbacks.to_vec(), defaulted: true, ..errors_of(Preset::OtelHttp) };
+    // The gateway's alone: Contour's names.
+    let mut store = Store::default();
+    for (nth, seconds) in [-2.0, 3.0, 8.0].into_iter().enumerate() {
+        let door = [("job", "envoy"), ("instance", "e"), ("envoy_cluster_name", "fintech_shop-aaaaaaaaaa_8080")];
+        for (name, class, value) in
+            [("envoy_cluster_upstream_rq_completed", "", 90.0), ("envoy_cluster_upstream_rq_xx", "5", 2.0)]
+        {
+            let own = [("__name__", name), ("envoy_response_code_class", class)];
+            store.put(&[&own[..], &door[..]].concat(), seconds, value * nth.min(1) as f64);
+        }
+    }
+    let fallbacks = [Preset::Istio, Preset::Envoy, Preset::Traefik];
+    let found = before(&store, vec![with(&fallbacks)], &[]);
+    let Before { side, source, .. } = found["errors"].clone().unwrap();
+    assert_eq!((side, source), (Side::count(2, 90), Some(Preset::Envoy)));
+
+    // The application's own, once there is one.
+    store.exposes(STABLE, &[-2.0, 3.0, 8.0], &capture("genai"));
+    let found = before(&store, vec![with(&fallbacks)], &[]);
+    assert_eq!(found["errors"].clone().unwrap().source, Some(Preset::OtelHttp));
+
+    // One that does not name its routes only where there is no other.
+    let mut unnamed = store.clone();
+    unnamed.series.retain(|labels, _| !labels.get("__name__").unwrap().starts_with("http_server"));
+    unnamed.exposes(STABLE, &[-2.0, 3.0, 8.0], &capture("nodeotel"));
+    assert_eq!(before(&unnamed, vec![with(&fallbacks)], &[])["errors"].clone().unwrap().source, Some(Preset::Envoy));
+    let alone = before(&unnamed, vec![with(&[])], &[])["errors"].clone().unwrap();
+    assert_eq!(alone.source, Some(Preset::OtelHttp));
+
+    // Nowhere.
+    let nowhere = before(&Store::default(), vec![with(&fallbacks)], &[])["errors"].clone().unwrap_err();
+    assert_eq!(nowhere.reason, Unknown::NoData);
+}
+
+#[test]
+fn latency_of_users_comes_before_that_of_calls() {
+    let slow = GateKind::Slow { what: Slow::Response, slow_ppm: 50_000, max_micros: 2_500_000 };
+    let latency =
+        Gate { fallbacks: vec![Preset::OtelGenai], defaulted: true, ..gate("latency", slow, Preset::OtelHttp) };
+    let mut store = Store::default();
+    store.exposes(STABLE, &[-2.0, 3.0, 8.0], &capture("otelnewv2"));
+    // By hand: le="2.5" against the count, over /ask and /stream and what has no route.
+    let found = before(&store, vec![latency], &[])["latency"].clone().unwrap();
+    assert_eq!(found.source, Some(Preset::OtelHttp));
+    let Side::Count { above, .. } = found.side else { panic!() };
+    assert_eq!(above, 38, "19 streams of 3 s in each of two passes of the traffic");
+}
