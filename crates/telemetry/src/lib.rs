@@ -18,11 +18,13 @@ mod pin;
 mod presets;
 pub mod prices;
 mod query;
+mod ratio;
 pub mod selector;
 mod series;
 mod target;
 mod value;
 mod window;
+mod words;
 
 pub use digest::digest;
 pub use http::{HttpPrometheus, Prometheus, QueryError, ask};

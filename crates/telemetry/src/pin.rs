@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use microapp_core::{
     counts::{Unfit, Unknown},
-    strategy::{Gate, GateKind, Judged, Mean, Share},
+    strategy::{Gate, GateKind, Judged, Mean, OwnHistogram, Share},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     native,
-    own::Picked,
+    own::{OwnError, Picked, per_second, series_of, spellings},
     presets::{self, Definition, FEEDBACK, Form, RESULTS, STARTED, Scheme, Which},
     prices::PriceTable,
+    ratio,
     series::Series,
 };
 
@@ -85,8 +86,8 @@ impl Pin {
     pub(crate) fn bounds(&self) -> Vec<String> {
         let mut bounds = Vec::new();
         for bound in [&self.lower, &self.upper] {
-            if let Ok(value) = bound.parse::<f64>() {
-                bounds.extend([bound.clone(), format!("{value}"), format!("{value:?}")]);
+            if bound.parse::<f64>().is_ok() {
+                bounds.extend(spellings(bound));
             }
         }
         bounds.sort();
@@ -108,7 +109,7 @@ pub(crate) fn choose(gate: &Gate, stable: &[&Series], prices: &PriceTable, wante
     };
     let of = |family: String| Ok(Pin { family, ..Pin::default() });
     match &gate.kind {
-        GateKind::Share { what: Share::Ratio { bad, total }, .. } => ratio(bad, total, stable, wanted),
+        GateKind::Share { what: Share::Ratio { bad, total }, .. } => own_counters(bad, total, stable, wanted),
         GateKind::Share { what, .. } => match definition.which(what) {
             Which::None => Err(foreign(gate)),
             Which::Among(_) | Which::Beside(..) => {
@@ -132,7 +133,8 @@ pub(crate) fn choose(gate: &Gate, stable: &[&Series], prices: &PriceTable, wante
                 if exists { of(total.to_owned()) } else { Err(missing(&[total], wanted)) }
             }
         },
-        GateKind::Slow { what, max_micros, .. } => {
+        GateKind::Slow { own: Some(own), max_micros, .. } => own_histogram(own, *max_micros, stable, wanted),
+        GateKind::Slow { what, max_micros, own: None, .. } => {
             let bases = definition.times(*what);
             if bases.is_empty() {
                 return Err(foreign(gate));
@@ -198,7 +200,7 @@ fn foreign(gate: &Gate) -> Unfit {
     Unfit { reason: Unknown::NoData, message, fatal: true }
 }
 
-fn ratio(bad: &str, total: &str, stable: &[&Series], wanted: &str) -> Result<Pin, Unfit> {
+fn own_counters(bad: &str, total: &str, stable: &[&Series], wanted: &str) -> Result<Pin, Unfit> {
     let read = |text: &str| {
         Picked::parse(text).map_err(|error| Unfit {
             reason: Unknown::BadQuery,
@@ -208,10 +210,24 @@ fn ratio(bad: &str, total: &str, stable: &[&Series], wanted: &str) -> Result<Pin
     };
     let (_, all) = (read(bad)?, read(total)?);
     if !stable.iter().any(|series| all.takes(series)) {
-        let message = format!("stable has no series {total} with {wanted}");
-        return Err(unfit(Unknown::NoData, message));
+        return Err(unfit(Unknown::NoData, ratio::nothing(&all, total, stable, wanted)));
     }
     Ok(Pin { family: all.name, ..Pin::default() })
+}
+
+fn own_histogram(own: &OwnHistogram, max_micros: i64, stable: &[&Series], wanted: &str) -> Result<Pin, Unfit> {
+    let bad = |error: OwnError| Unfit { reason: Unknown::BadQuery, message: error.to_string(), fatal: true };
+    let meant = series_of(own).map_err(bad)?;
+    let family = meant.name.clone();
+    let named = |suffix: &str| Picked { name: format!("{family}{suffix}"), matchers: meant.matchers.clone() };
+    let counted = named("_count");
+    if !stable.iter().any(|series| counted.takes(series)) {
+        let text = format!("{}{}", counted.name, own.matching.as_deref().unwrap_or_default());
+        return Err(unfit(Unknown::NoData, ratio::nothing(&counted, &text, stable, wanted)));
+    }
+    let own: Vec<&Series> = stable.iter().copied().filter(|series| meant.fits(series)).collect();
+    let (lower, upper) = bounds(&family, &own, max_micros, per_second(&family))?;
+    Ok(Pin { family, lower, upper, ..Pin::default() })
 }
 
 fn judged(evaluator: Option<&str>, stable: &[&Series], wanted: &str) -> Result<Pin, Unfit> {
@@ -274,10 +290,15 @@ fn bounds(family: &str, stable: &[&Series], max_micros: i64, per_second: i64) ->
             known.entry(micros).or_insert_with(|| text.to_owned());
         }
     }
-    let unit = if per_second == 1_000 { "ms" } else { "s" };
+    let unit = match per_second {
+        1_000 => "ms",
+        1_000_000 => "µs",
+        1_000_000_000 => "ns",
+        _ => "s",
+    };
     let threshold = seconds(max_micros);
     let (Some((lowest, low)), Some((highest, top))) = (known.first_key_value(), known.last_key_value()) else {
-        let message = format!("{name} has no finite bucket bounds for stable");
+        let message = format!("{name} has no finite bucket bounds for stable (a summary has none: expose a histogram)");
         return Err(unfit(Unknown::MissingBucket, message));
     };
     let fatal = |message: String| Unfit { reason: Unknown::MissingBucket, message, fatal: true };

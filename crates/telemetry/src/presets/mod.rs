@@ -13,7 +13,10 @@ mod vllm;
 
 use microapp_core::strategy::{Gate, GateKind, Judged, Preset, Share, Slow};
 
-use crate::{own::Picked, series::Series};
+use crate::{
+    own::{Picked, base},
+    series::Series,
+};
 
 /// How the targets of a preset are told apart, and which query brings them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -223,7 +226,8 @@ pub(crate) fn candidates(gate: &Gate, scheme: Scheme) -> Vec<String> {
             Which::Beside(bad, _) => [own(definition.requests), own(&[bad])].concat(),
             Which::Of(total, _) => own(&[total]),
         },
-        GateKind::Slow { what, .. } => {
+        GateKind::Slow { own: Some(own), .. } => histogram(base(own), Form::Unknown),
+        GateKind::Slow { what, own: None, .. } => {
             definition.times(*what).iter().flat_map(|base| histogram(base, Form::Unknown)).collect()
         }
         GateKind::Mean { .. } => own(definition.requests).into_iter().chain(own_names(definition)).collect(),

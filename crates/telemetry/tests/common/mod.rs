@@ -149,7 +149,7 @@ pub fn errors() -> Gate {
 }
 
 pub fn latency(max_micros: i64) -> Gate {
-    gate("latency", GateKind::Slow { what: Slow::Response, slow_ppm: 50_000, max_micros }, Preset::OtelGenai)
+    gate("latency", GateKind::Slow { what: Slow::Response, slow_ppm: 50_000, max_micros, own: None }, Preset::OtelGenai)
 }
 
 pub fn cost() -> Gate {
