@@ -114,6 +114,8 @@ impl<'a> Reader<'a> {
                 Which::Beside(..) => is_request().then_some(Part::Total { bad: false }),
                 Which::None => None,
             },
+            // Matchers that do not read are matched by nothing.
+            GateKind::Slow { own: Some(_), .. } if self.timed.is_none() => None,
             GateKind::Slow { .. } => self.slow(series),
             GateKind::Mean { what, .. } => {
                 if is_request() {

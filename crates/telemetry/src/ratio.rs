@@ -53,7 +53,8 @@ pub(crate) fn look(kind: &GateKind, stable: &[&Series]) -> Result<Option<String>
         )));
     }
     let idle = |matcher: &&&Matcher| matcher.is_match("") && !matcher.value.is_empty();
-    let left: Vec<&Matcher> = own.matchers.iter().filter(|matcher| !absent.iter().any(|none| none == matcher)).collect();
+    let left: Vec<&Matcher> =
+        own.matchers.iter().filter(|matcher| !absent.iter().any(|none| none == matcher)).collect();
     if let Some(matcher) = absent.iter().find(idle)
         && left.is_empty()
         && own.name == all.name
@@ -159,7 +160,8 @@ impl<'a> Known<'a> {
     /// The same, with how failures are written.
     fn advised(&self) -> String {
         let write = words::failures(&self.labels());
-        let write = write.map_or_else(String::new, |write| format!("; write {}{{{write}}}", words::selector(self.name)));
+        let write =
+            write.map_or_else(String::new, |write| format!("; write {}{{{write}}}", words::selector(self.name)));
         format!("{}{write}", self.said())
     }
 

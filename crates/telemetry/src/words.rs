@@ -15,9 +15,29 @@ const LABELS: usize = 160;
 
 /// Labels that scrape configurations and exporters give to every series: they say nothing of a request.
 const OF_THE_TARGET: &[&str] = &[
-    "__name__", "namespace", "pod", "job", "instance", "container", "node", "service", "prometheus", "cluster", "le",
-    "quantile", "app_name", "server_address", "server_port", "url_scheme", "network_protocol_version", "http_flavor",
-    "http_host", "http_scheme", "http_server_name", "net_host_name", "net_host_port",
+    "__name__",
+    "namespace",
+    "pod",
+    "job",
+    "instance",
+    "container",
+    "node",
+    "service",
+    "prometheus",
+    "cluster",
+    "le",
+    "quantile",
+    "app_name",
+    "server_address",
+    "server_port",
+    "url_scheme",
+    "network_protocol_version",
+    "http_flavor",
+    "http_host",
+    "http_scheme",
+    "http_server_name",
+    "net_host_name",
+    "net_host_port",
 ];
 
 /// Words in the names of labels that say how a request ended, the surest first.
@@ -79,11 +99,17 @@ pub(crate) fn outcome(label: &str) -> Option<usize> {
 
 /// `http_requests_total with status=2xx,5xx and handler=/ask,/stream`; the labels that say how a request ended first.
 pub(crate) fn metric(name: &str, labels: &BTreeMap<&str, BTreeSet<&str>>) -> String {
-    let mut labels: Vec<_> = labels.iter().map(|(label, values)| (outcome(label).unwrap_or(usize::MAX), *label, values)).collect();
+    let mut labels: Vec<_> =
+        labels.iter().map(|(label, values)| (outcome(label).unwrap_or(usize::MAX), *label, values)).collect();
     labels.sort();
     let mut said = String::new();
     for (_, label, own) in labels {
-        let more = format!("{}{}={}", if said.is_empty() { " with " } else { ", " }, value(label), values(own.iter().copied(), ","));
+        let more = format!(
+            "{}{}={}",
+            if said.is_empty() { " with " } else { ", " },
+            value(label),
+            values(own.iter().copied(), ",")
+        );
         if said.chars().count() + more.chars().count() > LABELS {
             break;
         }
@@ -95,7 +121,8 @@ pub(crate) fn metric(name: &str, labels: &BTreeMap<&str, BTreeSet<&str>>) -> Str
 /// The labels' status of HTTP, and how its failures are written: `status=~"5.."`.
 pub(crate) fn failures<'a>(labels: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> Option<String> {
     let told = |values: &BTreeSet<&str>| values.iter().any(|value| is_status(value));
-    let likely = labels.iter().filter(|(_, values)| told(values)).filter_map(|(label, _)| Some((outcome(label)?, label)));
+    let likely =
+        labels.iter().filter(|(_, values)| told(values)).filter_map(|(label, _)| Some((outcome(label)?, label)));
     likely.min().map(|(_, label)| format!("{label}=~\"5..\""))
 }
 

@@ -235,7 +235,9 @@ fn read_gate(gate: &api::Gate, source: Preset, defaulted: bool) -> Result<Gate, 
         let max_micros = i64::try_from(bound.as_micros()).unwrap_or(i64::MAX);
         let own = match (&slow.histogram, &slow.matching) {
             (None, Some(_)) => {
-                return Err(Unusable(format!("{field}: matching needs histogram: name the histogram that it is about")));
+                return Err(Unusable(format!(
+                    "{field}: matching needs histogram: name the histogram that it is about"
+                )));
             }
             (histogram, matching) => {
                 histogram.clone().map(|histogram| OwnHistogram { histogram, matching: matching.clone() })
