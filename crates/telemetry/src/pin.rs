@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use microapp_core::{
     counts::{Unfit, Unknown},
-    strategy::{Gate, GateKind, Judged, Mean, OwnHistogram, Share},
+    strategy::{Gate, GateKind, Judged, Mean, OwnHistogram, Preset, Share},
 };
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +15,7 @@ use crate::{
     prices::PriceTable,
     ratio,
     series::Series,
+    words,
 };
 
 /// Chosen once per attempt, the same for both revisions.
@@ -105,7 +106,7 @@ pub(crate) fn choose(gate: &Gate, stable: &[&Series], prices: &PriceTable, wante
     let definition = presets::definition(gate.source);
     let requests = || {
         let names = definition.requests.iter().map(|name| (*name).to_owned());
-        busiest(definition, names, stable).ok_or_else(|| missing(definition.requests, wanted))
+        busiest(definition, names, stable).ok_or_else(|| filtered(gate, definition.requests, stable, wanted))
     };
     let of = |family: String| Ok(Pin { family, ..Pin::default() });
     match &gate.kind {
@@ -141,7 +142,7 @@ pub(crate) fn choose(gate: &Gate, stable: &[&Series], prices: &PriceTable, wante
             }
             let counts = || bases.iter().map(|base| format!("{base}_count"));
             let Some(count) = busiest(definition, counts(), stable) else {
-                return Err(missing(&counts().collect::<Vec<_>>(), wanted));
+                return Err(filtered(gate, &counts().collect::<Vec<_>>(), stable, wanted));
             };
             let family = count.trim_end_matches("_count").to_owned();
             let (lower, upper) = bounds(&family, stable, *max_micros, definition.per_second)?;
@@ -255,9 +256,37 @@ pub(crate) fn versioned(series: &Series) -> String {
     format!("{}@{}", series.label("evaluator"), series.label("evaluator_version"))
 }
 
+/// So many names of a preset are said.
+const NAMES: usize = 3;
+
 fn missing<S: AsRef<str>>(names: &[S], wanted: &str) -> Unfit {
-    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
-    unfit(Unknown::NoData, format!("stable has no series {} with {wanted}", names.join(" or ")))
+    let said: Vec<&str> = names.iter().take(NAMES).map(AsRef::as_ref).collect();
+    let more = names.len().saturating_sub(NAMES);
+    let more = if more > 0 { format!(" (nor {more} more of the preset's)") } else { String::new() };
+    unfit(Unknown::NoData, format!("stable has no series {}{more} with {wanted}", said.join(" or ")))
+}
+
+/// There are none, or none that the preset takes for requests of users.
+fn filtered<S: AsRef<str>>(gate: &Gate, names: &[S], stable: &[&Series], wanted: &str) -> Unfit {
+    let of = |name: &S| stable.iter().copied().filter(|series| series.name() == name.as_ref()).collect::<Vec<_>>();
+    let Some((name, series)) = names.iter().map(|name| (name.as_ref(), of(name))).find(|(_, own)| !own.is_empty())
+    else {
+        return missing(names, wanted);
+    };
+    let labels = words::labels(series);
+    let instead = match (gate.source, words::failures(&labels, words::FAILED)) {
+        (Preset::Vllm, Some(failed)) => format!(
+            ", whose requests have a handler under /v1/; for another application write ratio: {{bad: \
+             '{name}{{{failed}}}', total: '{name}'}}"
+        ),
+        _ => String::new(),
+    };
+    let message = format!(
+        "no series of stable's {} is a user's request to the preset {}{instead}",
+        words::metric(name, &labels),
+        gate.source.as_str()
+    );
+    unfit(Unknown::NoData, message)
 }
 
 /// Of the names that exist the one with the most requests; the first of equals.

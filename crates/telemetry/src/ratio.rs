@@ -41,7 +41,7 @@ pub(crate) fn look(kind: &GateKind, stable: &[&Series]) -> Result<Option<String>
             return Err(known.no_bound(bad));
         }
         let label = words::value(&matcher.name);
-        let has = if words::failures(&known.labels()).is_some() {
+        let has = if words::failures(&known.labels(), words::FAILED).is_some() {
             known.advised()
         } else {
             format!("{}; where only failures carry it, write {label}!=\"\"", known.said())
@@ -159,7 +159,7 @@ impl<'a> Known<'a> {
 
     /// The same, with how failures are written.
     fn advised(&self) -> String {
-        let write = words::failures(&self.labels());
+        let write = words::failures(&self.labels(), words::FAILED);
         let write =
             write.map_or_else(String::new, |write| format!("; write {}{{{write}}}", words::selector(self.name)));
         format!("{}{write}", self.said())

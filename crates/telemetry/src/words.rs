@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::series::Series;
 
+/// The statuses that fail a request, as numbers or as their class.
+pub(crate) const FAILED: &str = "5..";
+
 /// Characters of a label's value.
 const VALUE: usize = 32;
 /// Characters of a metric's name or a selector.
@@ -45,7 +48,7 @@ const OUTCOMES: &[&str] =
     &["status", "code", "outcome", "result", "verdict", "classification", "error", "err", "exception", "reason"];
 
 /// Without characters that are not to be seen or turn a line around, and with at most so many.
-fn cut(text: &str, most: usize) -> String {
+pub(crate) fn cut(text: &str, most: usize) -> String {
     let hidden = |c: char| {
         c.is_control()
             || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -118,12 +121,14 @@ pub(crate) fn metric(name: &str, labels: &BTreeMap<&str, BTreeSet<&str>>) -> Str
     format!("{}{said}", selector(name))
 }
 
-/// The labels' status of HTTP, and how its failures are written: `status=~"5.."`.
-pub(crate) fn failures<'a>(labels: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> Option<String> {
-    let told = |values: &BTreeSet<&str>| values.iter().any(|value| is_status(value));
-    let likely =
-        labels.iter().filter(|(_, values)| told(values)).filter_map(|(label, _)| Some((outcome(label)?, label)));
-    likely.min().map(|(_, label)| format!("{label}=~\"5..\""))
+/// The label that holds a status of HTTP, and how these of them are written: `status=~"5.."`. A class says no number.
+pub(crate) fn failures(labels: &BTreeMap<&str, BTreeSet<&str>>, statuses: &str) -> Option<String> {
+    let of_statuses = |values: &BTreeSet<&str>| values.iter().any(|value| is_status(value));
+    let is_told = |values: &BTreeSet<&str>| statuses.ends_with("..") || !values.iter().any(|value| is_class(value));
+    let likely = labels.iter().filter(|(_, values)| of_statuses(values) && is_told(values));
+    let (_, label) = likely.filter_map(|(label, _)| Some((outcome(label)?, label))).min()?;
+    let op = if statuses.ends_with("..") { "=~" } else { "=" };
+    Some(format!("{label}{op}\"{statuses}\""))
 }
 
 /// `404`, or its class `4xx`.

@@ -242,6 +242,15 @@ pub(crate) fn candidates(gate: &Gate, scheme: Scheme) -> Vec<String> {
     }
 }
 
+/// The names without which a gate has nothing to count: of means and budgets the requests alone are not enough.
+pub(crate) fn needed(gate: &Gate, scheme: Scheme) -> Vec<String> {
+    let mut names = candidates(gate, scheme);
+    if matches!(gate.kind, GateKind::Mean { .. } | GateKind::Budget { .. }) {
+        names.retain(|name| !definition(gate.source).requests.contains(&name.as_str()));
+    }
+    names
+}
+
 fn own_names(definition: &Definition) -> impl Iterator<Item = String> {
     definition.token_names().map(str::to_owned)
 }
