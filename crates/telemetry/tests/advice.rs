@@ -286,8 +286,8 @@ async fn it_is_asked_once_for_all_gates_and_not_where_a_gate_is_idle_or_fed() {
         text.ends_with("(\u{7b}namespace=\"fintech\",pod=~\"shop-aaaaaaaaaa-.*\"\u{7d})"),
         "stable's alone: {text}"
     );
-    let grounded = gates["grounded"].clone().unwrap_err().message;
-    assert!(grounded.ends_with('}'), "whoever judges is no pod of stable's: {grounded}");
+    let message = gates["grounded"].clone().unwrap_err().message;
+    assert!(message.ends_with('}'), "whoever judges is no pod of stable's: {message}");
     let judges = Asked::of(&capture("flask"));
     judges.refused(grounded()).await;
     assert_eq!(judges.groups(), 0);
