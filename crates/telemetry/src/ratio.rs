@@ -24,64 +24,34 @@ const ONLY_OF_FAILURES: &[&str] = &["error_type"];
 pub(crate) fn look(kind: &GateKind, stable: &[&Series]) -> Result<Option<String>, Unfit> {
     let GateKind::Share { what: Share::Ratio { bad, total }, .. } = kind else { return Ok(None) };
     let (Ok(own), Ok(all)) = (Picked::parse(bad), Picked::parse(total)) else { return Ok(None) };
-    let known = Known::of(&own, stable);
+    let (known, of_all) = (Known::of(&own, stable), Known::of(&all, stable));
+    let name = words::selector(&own.name);
     if known.series.is_empty() {
-        let has = Known::of(&all, stable).advised();
         return Err(unfit(format!(
-            "stable has no metric {}, so that nothing would ever count as bad: {has}; a counter that begins with its first \
+            "stable has no metric {name}, so that nothing would ever count as bad: {}; a counter that begins with its first \
              failure must be set to 0 when the process starts",
-            words::selector(&own.name),
+            of_all.advised()
         )));
     }
-    let mut notes = Vec::new();
-    let text = words::selector(bad);
-    let absent: Vec<&Matcher> = own.matchers.iter().filter(|matcher| known.lacks(matcher)).collect();
-    if let Some(matcher) = absent.iter().find(|matcher| !matcher.is_match("") && !is_presence(matcher)) {
-        if matcher.name == "le" {
-            return Err(known.no_bound(bad));
-        }
-        let label = words::value(&matcher.name);
-        let has = if words::failures(&known.labels(), words::FAILED).is_some() {
-            known.advised()
-        } else {
-            format!("{}; where only failures carry it, write {label}!=\"\"", known.said())
-        };
+    known.holds(&own, bad)?;
+    if own.name == all.name && known.takes_all(&own) {
         return Err(unfit(format!(
-            "no series of stable's {} has the label {label}, so that {text} could never match and the gate never fail: \
-             {has}",
-            words::selector(&own.name),
-        )));
-    }
-    let idle = |matcher: &&&Matcher| matcher.is_match("") && !matcher.value.is_empty();
-    let left: Vec<&Matcher> =
-        own.matchers.iter().filter(|matcher| !absent.iter().any(|none| none == matcher)).collect();
-    if let Some(matcher) = absent.iter().find(idle)
-        && left.is_empty()
-        && own.name == all.name
-    {
-        return Err(unfit(format!(
-            "no series of stable's {} has the label {}, so that {text} takes every request for a bad one: {}",
-            words::selector(&own.name),
-            words::value(&matcher.name),
+            "no series of stable's {name} has the label {}, so that {} takes every request for a bad one: {}",
+            words::value(&own.matchers[0].name),
+            words::selector(bad),
             known.advised()
         )));
     }
-    if let Some(matcher) = absent.iter().find(|matcher| !matcher.is_match("")) {
+    let mut notes: Vec<String> = known.not_yet(&own, bad).into_iter().collect();
+    if let Some(base) = own.name.strip_suffix("_bucket") {
         notes.push(format!(
-            "no series of stable's {} has the label {} yet: make sure that failures carry it",
-            words::selector(&own.name),
-            words::value(&matcher.name)
+            "{} counts the requests that were fast enough: for slow ones write latency with histogram: {}",
+            words::selector(bad),
+            words::selector(base)
         ));
-    } else if !known.series.iter().any(|series| own.takes(series)) {
-        if known.strange(&own).iter().any(|matcher| matcher.name == "le") {
-            return Err(known.no_bound(bad));
-        }
-        notes.push(format!("no series of stable matches {text} yet; {}", known.values_of(&own)));
     }
-    notes.extend(leaves_nothing_out(&own, &known));
-    if all.name != own.name || all.matchers != own.matchers {
-        notes.extend(leaves_nothing_out(&all, &Known::of(&all, stable)));
-    }
+    notes.extend(known.leaves_nothing_out(&own));
+    notes.extend(of_all.leaves_nothing_out(&all));
     notes.dedup();
     Ok((!notes.is_empty()).then(|| notes.join("; ")))
 }
@@ -108,8 +78,9 @@ fn unfit(message: String) -> Unfit {
     Unfit { reason: Unknown::NoData, message, fatal: false }
 }
 
-/// Does it ask whether there is a value, whichever: `error!=""`, `error=~".+"`? Every request has a status.
-fn is_presence(matcher: &Matcher) -> bool {
+/// Must the label be there before anything has failed? Not where a matcher lets series without it through, nor where it
+/// asks whether there is a value, whichever (`error!=""`, `error=~".+"`); but every request has a status.
+fn is_needed(matcher: &Matcher) -> bool {
     let asks = match &matcher.op {
         MatchOp::NotEqual | MatchOp::NotRe(_) => true,
         // What nobody would write down.
@@ -117,18 +88,8 @@ fn is_presence(matcher: &Matcher) -> bool {
         MatchOp::Equal => false,
     };
     let of_all = matcher.name.split('_').any(|word| word == "status" || word == "code");
-    !matcher.is_match("") && (asks && !of_all || ONLY_OF_FAILURES.contains(&matcher.name.as_str()))
-}
-
-/// A matcher that was to leave something out, by a label that nobody has.
-fn leaves_nothing_out(picked: &Picked, known: &Known) -> Option<String> {
-    let idle = |matcher: &&Matcher| known.lacks(matcher) && matcher.is_match("") && !matcher.value.is_empty();
-    let matcher = picked.matchers.iter().find(idle)?;
-    Some(format!(
-        "{} leaves nothing out, since no series of stable's {} has this label",
-        words::selector(&matcher.to_string()),
-        words::selector(&picked.name)
-    ))
+    let of_failures = ONLY_OF_FAILURES.contains(&matcher.name.as_str());
+    !matcher.is_match("") && !of_failures && (of_all || !asks)
 }
 
 /// The series of a metric, and what their labels say.
@@ -146,6 +107,64 @@ impl<'a> Known<'a> {
     /// Has none of them this label?
     fn lacks(&self, matcher: &Matcher) -> bool {
         self.series.iter().all(|series| series.label(&matcher.name).is_empty())
+    }
+
+    /// Refuses a label that nobody has, and a bucket that nobody has.
+    fn holds(&self, own: &Picked, bad: &str) -> Result<(), Unfit> {
+        let is_wanting = |matcher: &&Matcher| {
+            if matcher.name == "le" {
+                self.strange(own).contains(matcher)
+            } else {
+                self.lacks(matcher) && is_needed(matcher)
+            }
+        };
+        let Some(matcher) = own.matchers.iter().find(is_wanting) else { return Ok(()) };
+        if matcher.name == "le" {
+            return Err(self.no_bound(bad));
+        }
+        let label = words::value(&matcher.name);
+        let has = if words::failures(&self.labels(), words::FAILED).is_some() {
+            self.advised()
+        } else {
+            format!("{}; where only failures carry it, write {label}!=\"\"", self.said())
+        };
+        Err(unfit(format!(
+            "no series of stable's {} has the label {label}, so that {} could never match and the gate never fail: {has}",
+            words::selector(self.name),
+            words::selector(bad)
+        )))
+    }
+
+    /// Has it matchers, and do all of them only leave out what nobody has?
+    fn takes_all(&self, own: &Picked) -> bool {
+        !own.matchers.is_empty() && own.matchers.iter().all(|matcher| self.is_idle(matcher))
+    }
+
+    /// It was to leave something out, by a label that nobody has.
+    fn is_idle(&self, matcher: &Matcher) -> bool {
+        self.lacks(matcher) && matcher.is_match("") && !matcher.value.is_empty()
+    }
+
+    fn leaves_nothing_out(&self, picked: &Picked) -> Option<String> {
+        let matcher = picked.matchers.iter().find(|matcher| self.is_idle(matcher))?;
+        Some(format!(
+            "{} leaves nothing out, since no series of stable's {} has this label",
+            words::selector(&matcher.to_string()),
+            words::selector(&picked.name)
+        ))
+    }
+
+    /// What has not come yet, if anything.
+    fn not_yet(&self, own: &Picked, bad: &str) -> Option<String> {
+        if let Some(matcher) = own.matchers.iter().find(|matcher| self.lacks(matcher) && !matcher.is_match("")) {
+            return Some(format!(
+                "no series of stable's {} has the label {} yet: make sure that failures carry it",
+                words::selector(self.name),
+                words::value(&matcher.name)
+            ));
+        }
+        let seen = self.series.iter().any(|series| own.takes(series));
+        (!seen).then(|| format!("no series of stable matches {} yet; {}", words::selector(bad), self.values_of(own)))
     }
 
     fn labels(&self) -> BTreeMap<&'a str, BTreeSet<&'a str>> {
@@ -177,11 +196,19 @@ impl<'a> Known<'a> {
         if strange.is_empty() {
             return "each of its matchers has series, but none has all of them: make sure that failures do".to_owned();
         }
+        // Of the routes that are meant, say, and not of all.
+        let fits = |series: &&&Series| {
+            picked.matchers.iter().all(|matcher| strange.contains(&matcher) || is_met(matcher, series))
+        };
+        let mut meant: Vec<&Series> = self.series.iter().filter(fits).copied().collect();
+        if meant.is_empty() {
+            meant.clone_from(&self.series);
+        }
         let mut advice = "make sure that failures read so".to_owned();
         let mut values = Vec::new();
-        for matcher in strange {
+        for matcher in &strange {
             let label = words::value(&matcher.name);
-            let own: BTreeSet<&str> = self.series.iter().map(|series| series.label(&matcher.name)).collect();
+            let own: BTreeSet<&str> = meant.iter().map(|series| series.label(&matcher.name)).collect();
             let own: BTreeSet<&str> = own.into_iter().filter(|value| !value.is_empty()).collect();
             if is_of_another_form(matcher, &own) {
                 let matcher = words::selector(&matcher.to_string());
