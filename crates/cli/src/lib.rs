@@ -12,6 +12,7 @@ pub mod order;
 pub mod outcome;
 pub mod paint;
 pub mod plan;
+pub mod presets;
 pub mod screen;
 pub mod trace;
 pub mod verbs;

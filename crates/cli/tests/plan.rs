@@ -129,3 +129,16 @@ fn what_does_not_read_ends_with_2_and_one_sentence() {
         assert!(output.stdout.is_empty(), "{arguments:?}");
     }
 }
+
+#[test]
+fn a_preset_that_does_not_exist_is_refused_with_those_that_do_and_what_was_meant() {
+    let file = rollout("{preset: Standard}", ERRORS);
+    let mut manifest = std::fs::read_to_string(file.path()).unwrap();
+    manifest.push_str("  telemetry: {preset: langchain}\n");
+    std::fs::write(file.path(), manifest).unwrap();
+    let output = run(file.path(), &[]);
+    assert_eq!(output.status.code(), Some(2));
+    let said = text(&output.stderr);
+    assert!(said.contains("unknown variant `langchain`, expected one of `otel-genai`, `otel-http`"), "{said}");
+    assert!(said.contains("; langchain: calls to the model are read by otel-genai"), "{said}");
+}

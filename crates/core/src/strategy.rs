@@ -8,7 +8,7 @@ use microapp_api::{
 };
 use serde::{Deserialize, Serialize};
 
-pub use gate::{Gate, GateKind, Judged, Mean, Share, Slow};
+pub use gate::{Gate, GateKind, Judged, Mean, OwnHistogram, Share, Slow};
 /// Which families of metrics a gate reads. The names and labels behind it are telemetry's.
 pub use microapp_api::v1alpha1::TelemetryPreset as Preset;
 

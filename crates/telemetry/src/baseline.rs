@@ -15,6 +15,7 @@ use crate::{
     presets::{self, Scheme},
     prices::PriceTable,
     query::{BEFORE, Brings, Query, Subject, WEEK},
+    ratio,
     series::{Answer, Series},
     target::{Role, Target, median, targets},
     value,
@@ -138,6 +139,7 @@ fn before(
     let targets = targets(subject, scheme, series);
     let stable: Vec<&Series> = targets.iter().flat_map(|target| target.series.iter().map(|(_, s)| *s)).collect();
     let pin = pin::choose(gate, &stable, prices, &wanted)?;
+    let note = ratio::look(&gate.kind, &stable)?;
     let wanted_gate = [Wanted { index: 0, reader: Reader::new(gate, &pin, prices).probed(&subject.probes) }];
     if let Some(name) = gauge(&targets, &wanted_gate[0].reader) {
         let message = format!(
@@ -180,7 +182,8 @@ fn before(
     let seconds = (last - first).max(0) as f64 / 1000.0;
     let phi = if targets.len() > 1 { overdispersion(&gate.kind, &slices) } else { 1.0 };
     let delay = matches!(side, Side::Late { .. }).then(|| delay(&targets, &wanted_gate[0].reader)).flatten();
-    let caveat = caveat::mixed(&pin, &sum).or_else(|| caveat::caveat(gate, &pin, &targets, &stable, prices));
+    let mixed = || caveat::mixed(&pin, &sum);
+    let caveat = note.or_else(mixed).or_else(|| caveat::caveat(gate, &pin, &targets, &stable, prices));
     Ok((Before { phi, delay, caveat, ..Before::of(side, seconds) }, pin))
 }
 

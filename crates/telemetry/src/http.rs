@@ -16,6 +16,7 @@ use crate::{
     baseline,
     decode::{DecodeError, decode},
     digest::digest,
+    exposed,
     prices::PriceTable,
     query::{Brings, Query, Subject, queries},
     series::Answer,
@@ -118,7 +119,8 @@ impl QueryError {
 }
 
 /// Asks and digests: [`queries`], all at the same time, then [`digest()`]. Where an hour of stable was too little for a
-/// baseline, it is asked again about more. The error, if there was one, is for the log.
+/// baseline, it is asked again about more; where a gate's series are missing, once what stable exposes instead. The error,
+/// if there was one, is for the log.
 pub async fn ask(
     prometheus: &dyn Prometheus,
     subject: &Subject,
@@ -127,15 +129,25 @@ pub async fn ask(
     prices: &PriceTable,
     now: f64,
 ) -> (Counts, Option<QueryError>) {
-    let (counts, error) = once(prometheus, subject, ask, watch, prices, now).await;
-    let Some(back) = baseline::further(&counts) else { return (counts, error) };
-    let Counts::Baseline { gates, .. } = &counts else { return (counts, error) };
-    let further = Subject { back: Some(back), ..subject.settled(gates) };
-    match once(prometheus, &further, ask, watch, prices, now).await {
-        (more @ Counts::Baseline { .. }, None) => (baseline::joined(counts, more), None),
+    let Found { mut counts, lacking, error } = once(prometheus, subject, ask, watch, prices, now).await;
+    if let (Some(back), Counts::Baseline { gates, .. }) = (baseline::further(&counts), &counts) {
+        let further = Subject { back: Some(back), ..subject.settled(gates) };
+        let more = once(prometheus, &further, ask, watch, prices, now).await;
         // The hour is an answer, too.
-        _ => (counts, error),
+        if more.error.is_none() && matches!(more.counts, Counts::Baseline { .. }) {
+            counts = baseline::joined(counts, more.counts);
+        }
     }
+    exposed::advise(prometheus, subject, &lacking, &mut counts, now).await;
+    (counts, error)
+}
+
+/// What one round of questions brought.
+struct Found {
+    counts: Counts,
+    /// The gates under whose names there is nothing.
+    lacking: Vec<String>,
+    error: Option<QueryError>,
 }
 
 async fn once(
@@ -145,7 +157,7 @@ async fn once(
     watch: &Watch,
     prices: &PriceTable,
     now: f64,
-) -> (Counts, Option<QueryError>) {
+) -> Found {
     let queries = queries(subject, ask, watch, now);
     let one = async |query: &Query| match (prometheus.query(&query.promql, query.time).await, query.brings) {
         // A query of the user's concerns its own gate alone.
@@ -153,8 +165,12 @@ async fn once(
         (answer, _) => answer,
     };
     match try_join_all(queries.iter().map(one)).await {
-        Ok(answers) => (digest(subject, ask, watch, &answers, prices, now), None),
-        Err(error) => (Counts::Silent(error.unknown()), Some(error)),
+        Ok(answers) => {
+            let counts = digest(subject, ask, watch, &answers, prices, now);
+            let lacking = exposed::lacking(subject, &counts, &queries, &answers);
+            Found { counts, lacking, error: None }
+        }
+        Err(error) => Found { counts: Counts::Silent(error.unknown()), lacking: Vec::new(), error: Some(error) },
     }
 }
 

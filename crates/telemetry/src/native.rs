@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use microapp_core::strategy::GateKind;
 
 use crate::{
+    own::{base, per_second},
     presets,
     query::Subject,
     series::{Answer, Histogram, Sample, Series},
@@ -35,11 +36,18 @@ pub(crate) fn as_classic(answer: &Answer, subject: &Subject) -> Option<Answer> {
     }
     let mut thresholds: BTreeMap<&str, BTreeSet<(i64, i64)>> = BTreeMap::new();
     for gate in &subject.gates {
-        if let GateKind::Slow { what, max_micros, .. } = gate.kind {
-            let definition = presets::definition(gate.source);
-            for base in definition.times(what) {
-                thresholds.entry(base).or_default().insert((max_micros, definition.per_second));
+        let definition = presets::definition(gate.source);
+        match &gate.kind {
+            GateKind::Slow { own: Some(own), max_micros, .. } => {
+                let base = base(own);
+                thresholds.entry(base).or_default().insert((*max_micros, per_second(base)));
             }
+            GateKind::Slow { what, max_micros, own: None, .. } => {
+                for base in definition.times(*what) {
+                    thresholds.entry(base).or_default().insert((*max_micros, definition.per_second));
+                }
+            }
+            _ => {}
         }
     }
     let classic: BTreeSet<&str> =

@@ -6,7 +6,9 @@ use promql_parser::{
     parser::{self, Expr, VectorSelector},
 };
 
-use crate::{presets::Scheme, query::Subject, selector::Selector, series::Series};
+use microapp_core::strategy::OwnHistogram;
+
+use crate::{presets::Scheme, query::Subject, selector::Selector, series::Series, words};
 
 /// Why a text of the user's cannot be used: one sentence, with what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -18,44 +20,121 @@ pub struct OwnError(String);
 pub(crate) struct Picked {
     /// The metric.
     pub(crate) name: String,
-    matchers: Vec<Matcher>,
+    pub(crate) matchers: Vec<Matcher>,
 }
 
 impl Picked {
     /// `name{matchers}`, and nothing else.
     pub(crate) fn parse(text: &str) -> Result<Self, OwnError> {
-        let wrong = |why: &str| {
+        Self::read(text).map_err(|why| {
             OwnError(format!(
-                "{text:?} {why}: write one metric with matchers, such as http_requests_total{{code=~\"5..\"}}"
+                "{:?} {why}: write one metric with matchers, such as http_requests_total{{status=~\"5..\"}} where its \
+                 label status says how a request ended",
+                words::selector(text)
             ))
-        };
-        let parsed = parser::parse(text).map_err(|_| wrong("is no selector"))?;
-        let Expr::VectorSelector(vector) = parsed else { return Err(wrong("is more than a selector")) };
+        })
+    }
+
+    /// The same; otherwise why not.
+    fn read(text: &str) -> Result<Self, &'static str> {
+        let parsed = parser::parse(text).map_err(|_| "is no selector")?;
+        let Expr::VectorSelector(vector) = parsed else { return Err("is more than a selector") };
         let VectorSelector { name, matchers, offset, at } = vector;
         if offset.is_some() || at.is_some() || !matchers.or_matchers.is_empty() {
-            return Err(wrong("has more than matchers"));
+            return Err("has more than matchers");
         }
-        let name = name.ok_or_else(|| wrong("names no metric"))?;
+        let name = name.ok_or("names no metric")?;
         if matchers.matchers.iter().any(|matcher| matcher.name == "namespace" || matcher.name == "__name__") {
-            return Err(wrong("matches namespace or __name__, which are added"));
+            return Err("matches namespace or __name__, which are added");
         }
         Ok(Self { name, matchers: matchers.matchers })
     }
 
     /// Is the series meant?
     pub(crate) fn takes(&self, series: &Series) -> bool {
-        series.name() == self.name && self.matchers.iter().all(|matcher| matcher.is_match(series.label(&matcher.name)))
+        series.name() == self.name && self.fits(series)
     }
 
-    /// Bucket bounds that it asks for; `None`: of any bucket.
+    /// Has it the labels, whatever its name?
+    pub(crate) fn fits(&self, series: &Series) -> bool {
+        self.matchers.iter().all(|matcher| is_met(matcher, series))
+    }
+
+    /// Bucket bounds that it asks for, in every spelling; `None`: of any bucket.
     pub(crate) fn bounds(&self) -> Option<Vec<String>> {
         let mut own = self.matchers.iter().filter(|matcher| matcher.name == "le");
         match (own.next(), own.next()) {
             (None, _) => (!self.name.ends_with("_bucket")).then(Vec::new),
-            (Some(Matcher { op: MatchOp::Equal, value, .. }), None) => Some(vec![value.clone()]),
+            (Some(Matcher { op: MatchOp::Equal, value, .. }), None) => Some(spellings(value)),
             (Some(_), _) => None,
         }
     }
+}
+
+/// Does the label say what is asked for? Bounds of buckets are numbers: Prometheus 3 writes `5.0` where an exporter
+/// wrote `5`.
+pub(crate) fn is_met(matcher: &Matcher, series: &Series) -> bool {
+    let own = series.label(&matcher.name);
+    let number = |text: &str| text.parse::<f64>().ok();
+    matcher.is_match(own)
+        || (matcher.name == "le"
+            && matcher.op == MatchOp::Equal
+            && number(own).is_some_and(|own| number(&matcher.value) == Some(own)))
+}
+
+/// A bucket bound as it is given, and as others write it (`5` and `5.0`).
+pub(crate) fn spellings(bound: &str) -> Vec<String> {
+    let mut all = vec![bound.to_owned()];
+    if let Ok(value) = bound.parse::<f64>() {
+        all.extend([format!("{value}"), format!("{value:?}")]);
+    }
+    all
+}
+
+/// The histogram's name without what its series end in.
+pub(crate) fn base(own: &OwnHistogram) -> &str {
+    let name = own.histogram.as_str();
+    ["_bucket", "_count", "_sum"].iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name)
+}
+
+/// Which of its series are meant: their labels, under the name of the base.
+pub(crate) fn series_of(own: &OwnHistogram) -> Result<Picked, OwnError> {
+    let (base, matching) = (base(own), own.matching.as_deref().unwrap_or("").trim());
+    let wrong = |why: &str| {
+        let matching = words::selector(matching);
+        OwnError(format!("matching {matching:?} {why}: write matchers in braces, such as {{route=\"/ask\"}}"))
+    };
+    if Picked::read(base).map_or(true, |read| read.name != base) {
+        let base = words::selector(base);
+        return Err(OwnError(format!("histogram {base:?} is no name of a metric: labels stand in matching")));
+    }
+    let picked = Picked::read(&format!("{base}{matching}")).map_err(wrong)?;
+    // It belongs to the name, or is a remark.
+    if picked.name != base || (picked.matchers.is_empty() && matching.contains(|c| !matches!(c, '{' | '}' | ' '))) {
+        return Err(wrong("is no list of matchers"));
+    }
+    if picked.matchers.iter().any(|matcher| matcher.name == "le") {
+        return Err(wrong("matches le, for which max is there"));
+    }
+    Ok(picked)
+}
+
+/// How many of its units are one second, by the last word of its name that is a unit; seconds where none is. What the
+/// exporters write: `http_server_duration_milliseconds` (OpenTelemetry), `http_request_duration_ms` and
+/// `…_duration_millis` (Node and Java), `…_microseconds` and `…_nanoseconds` (old Kubernetes and Go). OpenTelemetry's
+/// durations of before the stable conventions are milliseconds also where the exporter appends no unit.
+pub(crate) fn per_second(base: &str) -> i64 {
+    if ["http_server_duration", "http_client_duration", "rpc_server_duration", "rpc_client_duration"].contains(&base) {
+        return 1_000;
+    }
+    let unit = |word: &str| match word {
+        "seconds" | "second" | "secs" | "sec" | "s" => Some(1),
+        "milliseconds" | "millisecond" | "millis" | "milli" | "msecs" | "msec" | "ms" => Some(1_000),
+        "microseconds" | "microsecond" | "micros" | "usecs" | "usec" | "us" => Some(1_000_000),
+        "nanoseconds" | "nanosecond" | "nanos" | "nsecs" | "nsec" | "ns" => Some(1_000_000_000),
+        _ => None,
+    };
+    base.rsplit(['_', ':']).find_map(unit).unwrap_or(1)
 }
 
 /// The user's query about one revision, every selector in it confined to what the rollout may see.

@@ -8,7 +8,7 @@ use microapp_core::{
 
 use crate::{
     decode,
-    own::Picked,
+    own::{self, Picked},
     pin::{self, Pin},
     presets::{self, Definition, FEEDBACK, JUDGES_COST, RESULTS, STARTED, Token, Verdict, Which},
     prices::PriceTable,
@@ -76,6 +76,8 @@ pub(crate) struct Reader<'a> {
     definition: &'static Definition,
     /// The user's own selectors: bad, total.
     own: Option<(Picked, Picked)>,
+    /// The series of the user's own histogram.
+    timed: Option<Picked>,
     prices: &'a PriceTable,
     probes: &'a [Probe],
 }
@@ -89,7 +91,11 @@ impl<'a> Reader<'a> {
             }
             _ => None,
         };
-        Self { gate, pin, definition: presets::definition(gate.source), own, prices, probes: &[] }
+        let timed = match &gate.kind {
+            GateKind::Slow { own: Some(own), .. } => own::series_of(own).ok(),
+            _ => None,
+        };
+        Self { gate, pin, definition: presets::definition(gate.source), own, timed, prices, probes: &[] }
     }
 
     /// Of pods that are probed like this.
@@ -122,6 +128,8 @@ impl<'a> Reader<'a> {
                 Which::Beside(..) => is_request().then_some(Part::Total { bad: false }),
                 Which::None => None,
             },
+            // Matchers that do not read are matched by nothing.
+            GateKind::Slow { own: Some(_), .. } if self.timed.is_none() => None,
             GateKind::Slow { .. } => self.slow(series),
             GateKind::Mean { what, .. } => {
                 if is_request() {
@@ -171,12 +179,19 @@ impl<'a> Reader<'a> {
     }
 
     fn slow(&self, series: &Series) -> Option<Part> {
-        let suffix = series.name().strip_prefix(self.pin.family.as_str()).filter(|_| (self.definition.user)(series))?;
+        let suffix = series.name().strip_prefix(self.pin.family.as_str())?;
+        let (is_meant, per_second) = match &self.timed {
+            Some(own) => (own.fits(series), own::per_second(&self.pin.family)),
+            None => ((self.definition.user)(series), self.definition.per_second),
+        };
+        if !is_meant {
+            return None;
+        }
         if suffix == "_count" {
             return Some(Part::Total { bad: false });
         }
         let le = Some(series.label("le")).filter(|_| suffix == "_bucket")?;
-        let bound = |text: &str| pin::micros(text, self.definition.per_second);
+        let bound = |text: &str| pin::micros(text, per_second);
         let is = |pinned: &str| pinned == le || bound(pinned).is_some_and(|pinned| bound(le) == Some(pinned));
         let (upper, lower) = (is(&self.pin.upper), is(&self.pin.lower));
         (upper || lower).then_some(Part::Bucket { upper, lower })

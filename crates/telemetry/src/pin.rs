@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 
 use microapp_core::{
     counts::{Unfit, Unknown},
-    strategy::{Gate, GateKind, Judged, Mean, Preset, Share},
+    strategy::{Gate, GateKind, Judged, Mean, OwnHistogram, Preset, Share},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     native,
-    own::Picked,
+    own::{OwnError, Picked, per_second, series_of, spellings},
     presets::{self, Definition, FEEDBACK, Form, RESULTS, STARTED, Scheme, Which},
     prices::PriceTable,
-    routes,
+    ratio, routes,
     series::Series,
+    words,
 };
 
 /// Chosen once per attempt, the same for both revisions.
@@ -89,8 +90,8 @@ impl Pin {
     pub(crate) fn bounds(&self) -> Vec<String> {
         let mut bounds = Vec::new();
         for bound in [&self.lower, &self.upper] {
-            if let Ok(value) = bound.parse::<f64>() {
-                bounds.extend([bound.clone(), format!("{value}"), format!("{value:?}")]);
+            if bound.parse::<f64>().is_ok() {
+                bounds.extend(spellings(bound));
             }
         }
         bounds.sort();
@@ -107,8 +108,8 @@ fn unfit(reason: Unknown, message: String) -> Unfit {
 pub(crate) fn choose(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) -> Result<Pin, Unfit> {
     let pin = family(gate, stable, prices, wanted)?;
     // Of the pods' own HTTP server, which machines ask, too; a proxy beside it has no routes at all.
-    let own =
-        matches!(gate.source, Preset::OtelHttp) && matches!(gate.kind, GateKind::Share { .. } | GateKind::Slow { .. });
+    let own = matches!(gate.source, Preset::OtelHttp)
+        && matches!(gate.kind, GateKind::Share { .. } | GateKind::Slow { own: None, .. });
     let mixed = own && !routes::names_routes(stable, &pin.family);
     Ok(Pin { mixed, ..pin })
 }
@@ -117,11 +118,11 @@ fn family(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) ->
     let definition = presets::definition(gate.source);
     let requests = || {
         let names = definition.requests.iter().map(|name| (*name).to_owned());
-        busiest(definition, names, stable).ok_or_else(|| missing(definition.requests, wanted))
+        busiest(definition, names, stable).ok_or_else(|| filtered(gate, definition.requests, stable, wanted))
     };
     let of = |family: String| Ok(Pin { family, ..Pin::default() });
     match &gate.kind {
-        GateKind::Share { what: Share::Ratio { bad, total }, .. } => ratio(bad, total, stable, wanted),
+        GateKind::Share { what: Share::Ratio { bad, total }, .. } => own_counters(bad, total, stable, wanted),
         GateKind::Share { what, .. } => match definition.which(what) {
             Which::None => Err(foreign(gate)),
             Which::Among(_) | Which::Beside(..) => {
@@ -145,14 +146,15 @@ fn family(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) ->
                 if exists { of(total.to_owned()) } else { Err(missing(&[total], wanted)) }
             }
         },
-        GateKind::Slow { what, max_micros, .. } => {
+        GateKind::Slow { own: Some(own), max_micros, .. } => own_histogram(own, *max_micros, stable, wanted),
+        GateKind::Slow { what, max_micros, own: None, .. } => {
             let bases = definition.times(*what);
             if bases.is_empty() {
                 return Err(foreign(gate));
             }
             let counts = || bases.iter().map(|base| format!("{base}_count"));
             let Some(count) = busiest(definition, counts(), stable) else {
-                return Err(missing(&counts().collect::<Vec<_>>(), wanted));
+                return Err(filtered(gate, &counts().collect::<Vec<_>>(), stable, wanted));
             };
             let family = count.trim_end_matches("_count").to_owned();
             let (lower, upper) = bounds(&family, stable, *max_micros, definition.per_second)?;
@@ -211,7 +213,7 @@ fn foreign(gate: &Gate) -> Unfit {
     Unfit { reason: Unknown::NoData, message, fatal: true }
 }
 
-fn ratio(bad: &str, total: &str, stable: &[&Series], wanted: &str) -> Result<Pin, Unfit> {
+fn own_counters(bad: &str, total: &str, stable: &[&Series], wanted: &str) -> Result<Pin, Unfit> {
     let read = |text: &str| {
         Picked::parse(text).map_err(|error| Unfit {
             reason: Unknown::BadQuery,
@@ -221,10 +223,24 @@ fn ratio(bad: &str, total: &str, stable: &[&Series], wanted: &str) -> Result<Pin
     };
     let (_, all) = (read(bad)?, read(total)?);
     if !stable.iter().any(|series| all.takes(series)) {
-        let message = format!("stable has no series {total} with {wanted}");
-        return Err(unfit(Unknown::NoData, message));
+        return Err(unfit(Unknown::NoData, ratio::nothing(&all, total, stable, wanted)));
     }
     Ok(Pin { family: all.name, ..Pin::default() })
+}
+
+fn own_histogram(own: &OwnHistogram, max_micros: i64, stable: &[&Series], wanted: &str) -> Result<Pin, Unfit> {
+    let bad = |error: OwnError| Unfit { reason: Unknown::BadQuery, message: error.to_string(), fatal: true };
+    let meant = series_of(own).map_err(bad)?;
+    let family = meant.name.clone();
+    let named = |suffix: &str| Picked { name: format!("{family}{suffix}"), matchers: meant.matchers.clone() };
+    let counted = named("_count");
+    if !stable.iter().any(|series| counted.takes(series)) {
+        let text = format!("{}{}", counted.name, own.matching.as_deref().unwrap_or_default());
+        return Err(unfit(Unknown::NoData, ratio::nothing(&counted, &text, stable, wanted)));
+    }
+    let own: Vec<&Series> = stable.iter().copied().filter(|series| meant.fits(series)).collect();
+    let (lower, upper) = bounds(&family, &own, max_micros, per_second(&family))?;
+    Ok(Pin { family, lower, upper, ..Pin::default() })
 }
 
 fn judged(evaluator: Option<&str>, stable: &[&Series], wanted: &str) -> Result<Pin, Unfit> {
@@ -252,9 +268,37 @@ pub(crate) fn versioned(series: &Series) -> String {
     format!("{}@{}", series.label("evaluator"), series.label("evaluator_version"))
 }
 
+/// So many names of a preset are said.
+const NAMES: usize = 3;
+
 fn missing<S: AsRef<str>>(names: &[S], wanted: &str) -> Unfit {
-    let names: Vec<&str> = names.iter().map(AsRef::as_ref).collect();
-    unfit(Unknown::NoData, format!("stable has no series {} with {wanted}", names.join(" or ")))
+    let said: Vec<&str> = names.iter().take(NAMES).map(AsRef::as_ref).collect();
+    let more = names.len().saturating_sub(NAMES);
+    let more = if more > 0 { format!(" (nor {more} more of the preset's)") } else { String::new() };
+    unfit(Unknown::NoData, format!("stable has no series {}{more} with {wanted}", said.join(" or ")))
+}
+
+/// There are none, or none that the preset takes for requests of users.
+fn filtered<S: AsRef<str>>(gate: &Gate, names: &[S], stable: &[&Series], wanted: &str) -> Unfit {
+    let of = |name: &S| stable.iter().copied().filter(|series| series.name() == name.as_ref()).collect::<Vec<_>>();
+    let Some((name, series)) = names.iter().map(|name| (name.as_ref(), of(name))).find(|(_, own)| !own.is_empty())
+    else {
+        return missing(names, wanted);
+    };
+    let labels = words::labels(series);
+    let instead = match (gate.source, words::failures(&labels, words::FAILED)) {
+        (Preset::Vllm, Some(failed)) => format!(
+            ", whose requests have a handler under /v1/; for another application write ratio: {{bad: \
+             '{name}{{{failed}}}', total: '{name}'}}"
+        ),
+        _ => String::new(),
+    };
+    let message = format!(
+        "no series of stable's {} is a user's request to the preset {}{instead}",
+        words::metric(name, &labels),
+        gate.source.as_str()
+    );
+    unfit(Unknown::NoData, message)
 }
 
 /// Of the names that exist the one with the most requests; the first of equals.
@@ -287,10 +331,15 @@ fn bounds(family: &str, stable: &[&Series], max_micros: i64, per_second: i64) ->
             known.entry(micros).or_insert_with(|| text.to_owned());
         }
     }
-    let unit = if per_second == 1_000 { "ms" } else { "s" };
+    let unit = match per_second {
+        1_000 => "ms",
+        1_000_000 => "µs",
+        1_000_000_000 => "ns",
+        _ => "s",
+    };
     let threshold = seconds(max_micros);
     let (Some((lowest, low)), Some((highest, top))) = (known.first_key_value(), known.last_key_value()) else {
-        let message = format!("{name} has no finite bucket bounds for stable");
+        let message = format!("{name} has no finite bucket bounds for stable (a summary has none: expose a histogram)");
         return Err(unfit(Unknown::MissingBucket, message));
     };
     let fatal = |message: String| Unfit { reason: Unknown::MissingBucket, message, fatal: true };

@@ -100,10 +100,19 @@ impl Selector {
         self.checked(format!("{}[{}ms:{}ms]", self.render(), range.max(1), step.max(1)))
     }
 
+    /// One series for each combination of these labels.
+    pub(crate) fn grouped(&self, by: &[&str]) -> Result<String, SelectorError> {
+        self.checked(format!("group by ({}) ({})", by.join(","), self.render()))
+    }
+
     fn checked(&self, query: String) -> Result<String, SelectorError> {
         let matchers = match parser::parse(&query) {
             Ok(Expr::MatrixSelector(matrix)) if matrix.vs.name.is_none() => Some(matrix.vs.matchers),
             Ok(Expr::Subquery(sub)) => match *sub.expr {
+                Expr::VectorSelector(vector) if vector.name.is_none() => Some(vector.matchers),
+                _ => None,
+            },
+            Ok(Expr::Aggregate(aggregate)) => match *aggregate.expr {
                 Expr::VectorSelector(vector) if vector.name.is_none() => Some(vector.matchers),
                 _ => None,
             },

@@ -15,7 +15,7 @@ fn every_capture_reads() {
         .filter_map(|file| Some(file.unwrap().file_name().to_str()?.strip_suffix(".prom")?.to_owned()))
         .collect();
     names.sort();
-    assert!(names.len() >= 17, "{names:?}");
+    assert!(names.len() >= 19, "{names:?}");
     for name in names {
         assert!(!capture(&name).is_empty(), "{name}");
     }

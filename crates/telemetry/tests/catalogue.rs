@@ -80,7 +80,7 @@ fn caveat(stable: &[Row], gate: Gate) -> Option<String> {
 fn the_time_to_the_first_token_has_a_total_of_its_own() {
     let gate = gate(
         "first",
-        GateKind::Slow { what: Slow::FirstToken, slow_ppm: 50_000, max_micros: 800_000 },
+        GateKind::Slow { what: Slow::FirstToken, slow_ppm: 50_000, max_micros: 800_000, own: None },
         Preset::OtelGenai,
     );
     let rows = |slow: f64| {

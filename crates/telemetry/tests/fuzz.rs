@@ -41,7 +41,11 @@ fn everything() -> Subject {
         gate("tokens", GateKind::Mean { what: Mean::Tokens, max: Some(1), max_increase_ppm: None }, Preset::OtelGenai),
         gate("door", GateKind::Share { what: Share::Errors, max_ppm: 10_000 }, Preset::Envoy),
         gate("key", GateKind::Share { what: Share::Throttled, max_ppm: 10_000 }, Preset::Litellm),
-        gate("first", GateKind::Slow { what: Slow::FirstToken, slow_ppm: 1, max_micros: 1_000 }, Preset::Vllm),
+        gate(
+            "first",
+            GateKind::Slow { what: Slow::FirstToken, slow_ppm: 1, max_micros: 1_000, own: None },
+            Preset::Vllm,
+        ),
         gate("full", GateKind::Saturation { max_cache_ppm: Some(1), max_queue: Some(1) }, Preset::Vllm),
         gate("liked", GateKind::Judged { what: Judged::Feedback, max_ppm: 1, evaluator: None }, Preset::Evals),
     ];

@@ -193,7 +193,7 @@ fn gateway(gates: Vec<microapp_core::strategy::Gate>) -> (Store, Subject) {
 fn a_gateway_tells_the_revisions_apart_by_their_clusters_and_is_never_waited_for_twice() {
     let latency = gate(
         "latency",
-        GateKind::Slow { what: Slow::Response, slow_ppm: 50_000, max_micros: 2_000_000 },
+        GateKind::Slow { what: Slow::Response, slow_ppm: 50_000, max_micros: 2_000_000, own: None },
         Preset::Envoy,
     );
     let errors = gate("errors", GateKind::Share { what: Share::Errors, max_ppm: 10_000 }, Preset::Envoy);
@@ -283,7 +283,7 @@ const CAPTURED: &str = include_str!("fixtures/envoy-1.36-contour-1.33.json");
 fn a_captured_answer_of_envoy_counts_each_request_once() {
     let latency = gate(
         "latency",
-        GateKind::Slow { what: Slow::Response, slow_ppm: 50_000, max_micros: 2_000_000 },
+        GateKind::Slow { what: Slow::Response, slow_ppm: 50_000, max_micros: 2_000_000, own: None },
         Preset::Envoy,
     );
     let errors = gate("errors", GateKind::Share { what: Share::Errors, max_ppm: 10_000 }, Preset::Envoy);

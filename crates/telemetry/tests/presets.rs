@@ -42,7 +42,7 @@ fn errors_of(preset: Preset) -> Gate {
 }
 
 fn slow_of(what: Slow, max_micros: i64, preset: Preset) -> Gate {
-    gate("slow", GateKind::Slow { what, slow_ppm: 50_000, max_micros }, preset)
+    gate("slow", GateKind::Slow { what, slow_ppm: 50_000, max_micros, own: None }, preset)
 }
 
 /// Both sides of a gate in the first window.

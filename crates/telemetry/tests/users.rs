@@ -159,7 +159,7 @@ fn errors_of_users_are_read_where_stable_has_them() {
 
 #[test]
 fn latency_of_users_comes_before_that_of_calls() {
-    let slow = GateKind::Slow { what: Slow::Response, slow_ppm: 50_000, max_micros: 2_500_000 };
+    let slow = GateKind::Slow { what: Slow::Response, slow_ppm: 50_000, max_micros: 2_500_000, own: None };
     let latency =
         Gate { fallbacks: vec![Preset::OtelGenai], defaulted: true, ..gate("latency", slow, Preset::OtelHttp) };
     let mut store = Store::default();

@@ -146,6 +146,9 @@ async fn the_past_comes_in_slices_and_tokens_and_verdicts_are_counted() {
     assert!((share - 0.3).abs() < 0.02, "{share}");
     let started = total(&prometheus, r#"llm_eval_started_total{revision="r2",sampling="random"}"#);
     assert!(started >= results("fail") + results("pass"));
+    let names = prometheus.query(r#"group by (__name__) ({namespace="ns",pod=~"app-r1-.*"})"#, now());
+    let names = names["data"]["result"].as_array().unwrap();
+    assert!(names.iter().any(|s| s["metric"]["__name__"] == COUNT && s["value"][1] == "1"), "{names:?}");
     let by_model = prometheus.query(&format!("count by (gen_ai_response_model) (last_over_time({COUNT}[5m]))"), now());
     assert_eq!(by_model["data"]["result"][0]["metric"]["gen_ai_response_model"], Value::Null);
     assert_eq!(by_model["data"]["result"][1]["metric"]["gen_ai_response_model"], "gpt-5-nano-2025-08-07");

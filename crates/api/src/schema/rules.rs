@@ -51,6 +51,20 @@ macro_rules! is_time {
     };
 }
 
+/// The name of a histogram of the user's own.
+macro_rules! is_metric {
+    () => {
+        "self.matches('^[a-zA-Z_:][a-zA-Z0-9_:]*$')"
+    };
+}
+
+/// Matchers without a metric.
+macro_rules! are_matchers {
+    () => {
+        "self.matches('^[{].*[}]$')"
+    };
+}
+
 /// The number of a step's weight.
 macro_rules! number {
     ($step:literal) => {
@@ -191,14 +205,16 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "spec.gates[]",
-        "!has(self.telemetry) || !(has(self.timeToFirstToken) || has(self.tokensPerRequest) || has(self.tokenCost) || \
-         has(self.tokenBudget)) || self.telemetry in ['otel-genai', 'litellm', 'vllm']",
+        "!has(self.telemetry) || !((has(self.timeToFirstToken) && !has(self.timeToFirstToken.histogram)) || \
+         has(self.tokensPerRequest) || has(self.tokenCost) || has(self.tokenBudget)) || \
+         self.telemetry in ['otel-genai', 'litellm', 'vllm']",
         "this telemetry has no numbers for the gate: tokens and the time to the first one come from otel-genai, litellm or \
          vllm; leave telemetry out",
     ),
     rule(
         "spec.gates[]",
-        "!has(self.telemetry) || ((!has(self.timePerOutputToken) || self.telemetry in ['otel-genai', 'vllm']) && \
+        "!has(self.telemetry) || ((!has(self.timePerOutputToken) || has(self.timePerOutputToken.histogram) || \
+         self.telemetry in ['otel-genai', 'vllm']) && \
          (!has(self.modelIdentity) || self.telemetry in ['otel-genai', 'litellm']) && \
          (!has(self.truncation) && !has(self.saturation) || self.telemetry == 'vllm') && \
          (!has(self.throttling) || !(self.telemetry in ['envoy', 'vllm'])))",
@@ -227,6 +243,21 @@ pub(super) const RULES: &[Rule] = &[
         "max must be a time above 0: write one such as \"800ms\" or \"2.56s\"",
     ),
     rule(
+        "spec.gates[].latency",
+        "!has(self.matching) || has(self.histogram)",
+        "matching needs histogram: name the histogram that it is about, such as http_request_duration_seconds",
+    ),
+    rule(
+        "spec.gates[].latency.histogram",
+        is_metric!(),
+        "not the name of a metric: write one such as http_request_duration_seconds, and labels in matching",
+    ),
+    rule(
+        "spec.gates[].latency.matching",
+        are_matchers!(),
+        "matching must be matchers in braces: write such as {route=\"/ask\"}",
+    ),
+    rule(
         "spec.gates[].timeToFirstToken.quantile",
         is_quantile!(),
         "the quantile must lie between 0 and 1: write one such as \"0.95\"",
@@ -237,6 +268,21 @@ pub(super) const RULES: &[Rule] = &[
         "max must be a time above 0: write one such as \"800ms\" or \"2.56s\"",
     ),
     rule(
+        "spec.gates[].timeToFirstToken",
+        "!has(self.matching) || has(self.histogram)",
+        "matching needs histogram: name the histogram that it is about, such as http_request_duration_seconds",
+    ),
+    rule(
+        "spec.gates[].timeToFirstToken.histogram",
+        is_metric!(),
+        "not the name of a metric: write one such as http_request_duration_seconds, and labels in matching",
+    ),
+    rule(
+        "spec.gates[].timeToFirstToken.matching",
+        are_matchers!(),
+        "matching must be matchers in braces: write such as {route=\"/ask\"}",
+    ),
+    rule(
         "spec.gates[].timePerOutputToken.quantile",
         is_quantile!(),
         "the quantile must lie between 0 and 1: write one such as \"0.95\"",
@@ -245,6 +291,21 @@ pub(super) const RULES: &[Rule] = &[
         "spec.gates[].timePerOutputToken.max",
         is_time!(),
         "max must be a time above 0: write one such as \"800ms\" or \"2.56s\"",
+    ),
+    rule(
+        "spec.gates[].timePerOutputToken",
+        "!has(self.matching) || has(self.histogram)",
+        "matching needs histogram: name the histogram that it is about, such as http_request_duration_seconds",
+    ),
+    rule(
+        "spec.gates[].timePerOutputToken.histogram",
+        is_metric!(),
+        "not the name of a metric: write one such as http_request_duration_seconds, and labels in matching",
+    ),
+    rule(
+        "spec.gates[].timePerOutputToken.matching",
+        are_matchers!(),
+        "matching must be matchers in braces: write such as {route=\"/ask\"}",
     ),
     rule(
         "spec.gates[].tokensPerRequest",

@@ -37,7 +37,7 @@ impl EffectiveGate {
         };
         let model_errors =
             calls.map(|calls| one(Gate { error_rate: share("1%"), ..named("model-errors") }, vec![calls]));
-        let latency = Slow { quantile: "0.95".to_owned(), max: "2.56s".to_owned() };
+        let latency = Slow { quantile: "0.95".to_owned(), max: "2.56s".to_owned(), ..Slow::default() };
         let cost = TokenCost { max_per_request: None, max_increase: Some("10%".to_owned()) };
         let priced = calls.unwrap_or(own);
         [one(Gate { error_rate: share("1%"), ..named("errors") }, users.clone())]

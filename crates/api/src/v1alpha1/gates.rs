@@ -191,6 +191,14 @@ pub struct Slow {
     pub quantile: String,
     /// The bound, such as `2.56s` or `800ms`; best one of the histogram's own bucket bounds.
     pub max: String,
+    /// A histogram of your own instead of the telemetry's, such as `http_request_duration_seconds`, with or without
+    /// `_bucket` or `_count`; classic or native. Its name says its unit (`_milliseconds`, `_millis`, `_ms`,
+    /// `_microseconds`, `_us`, `_nanoseconds`, `_ns`; otherwise seconds).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub histogram: Option<String>,
+    /// Which series of `histogram`, such as `{route="/ask"}`; all of them when absent. Namespace and revision are added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matching: Option<String>,
 }
 
 /// The tokens of a request are no more than this; at least one of the two.
@@ -259,8 +267,9 @@ pub struct Saturation {
     pub max_queue: Option<i64>,
 }
 
-/// Counters of your own: of `total` at most this share is `bad`. Both are series selectors such as
-/// `http_requests_total{code=~"5.."}`; namespace and revision are added.
+/// Counters of your own: of `total` at most this share is `bad`. Both are series selectors; namespace and revision are
+/// added. How failed requests read is the exporter's affair: `http_requests_total{status=~"5.."}` for one that counts by
+/// `status`, others have `code`, `status_code` or `http_status_code`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ratio {
     /// What is bad.
@@ -295,7 +304,9 @@ pub struct Query {
 /// Where numbers come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Telemetry {
-    /// The names and labels of the metrics.
+    /// The names and labels of the metrics. OpenAI, Anthropic, LangChain, OpenLLMetry (Traceloop) and OpenLIT are
+    /// `otel-genai`; FastAPI, Flask, Express and other servers with OpenTelemetry are `otel-http`. What has counters of
+    /// its own needs no preset: `ratio`, and `latency.histogram`.
     #[serde(default)]
     pub preset: TelemetryPreset,
     /// A Prometheus that the operator is configured with, by name; its default one when absent.
@@ -375,6 +386,9 @@ impl TelemetryPreset {
             | GateKind::ShareCheck(_)
             | GateKind::Ratio(_)
             | GateKind::Query(_) => !matches!(self, Self::Evals),
+            GateKind::TimeToFirstToken(own) | GateKind::TimePerOutputToken(own) if own.histogram.is_some() => {
+                !matches!(self, Self::Evals)
+            }
             GateKind::TimeToFirstToken(_)
             | GateKind::TokensPerRequest(_)
             | GateKind::TokenCost(_)

@@ -20,6 +20,7 @@ use crate::{
     cluster::Cluster,
     exit::{Exit, Failure, chain},
     plan::{Planned, with_traffic, without_traffic},
+    presets,
 };
 
 /// What is planned, out of a manifest.
@@ -141,8 +142,10 @@ fn say(wanted: &Wanted, planned: &Planned, from: &str, mut out: impl Write) -> R
 pub fn read(args: &PlanArgs) -> Result<Wanted, Failure> {
     let file = &args.filename;
     let object = rollout(file)?;
-    let spec = MicroAppRolloutSpec::deserialize(&object["spec"])
-        .map_err(|error| named(file, &format!("the rollout's spec does not read: {error}")))?;
+    let spec = MicroAppRolloutSpec::deserialize(&object["spec"]).map_err(|error| {
+        let meant = presets::meant(&object["spec"]).map_or_else(String::new, |meant| format!("; {meant}"));
+        named(file, &format!("the rollout's spec does not read: {error}{meant}"))
+    })?;
     let text = |key: &str| object["metadata"][key].as_str().map(str::to_owned);
     Ok(Wanted {
         name: text("name").ok_or_else(|| named(file, "the rollout has no name"))?,

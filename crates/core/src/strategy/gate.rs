@@ -28,6 +28,9 @@ pub enum GateKind {
         slow_ppm: i64,
         /// What is slow, in microseconds.
         max_micros: i64,
+        /// A histogram of the user's own instead of the source's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        own: Option<OwnHistogram>,
     },
     /// A mean per request: at most this, and at most so much more than stable's.
     Mean {
@@ -110,6 +113,17 @@ pub enum Slow {
     FirstToken,
     /// From one token to the next.
     PerToken,
+}
+
+/// A histogram of the user's own, as written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnHistogram {
+    /// Its name, with or without `_bucket`, `_count` or `_sum`.
+    pub histogram: String,
+    /// Which of its series, such as `{route="/ask"}`; `None`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matching: Option<String>,
 }
 
 /// Of what a mean is.
@@ -240,7 +254,17 @@ fn read_gate(gate: &api::Gate, source: Preset, defaulted: bool) -> Result<Gate, 
         let quantile: values::Quantile = slow.quantile.parse().map_err(wrong(&field))?;
         let bound = values::latency_bound(&slow.max).map_err(wrong(&field))?;
         let max_micros = i64::try_from(bound.as_micros()).unwrap_or(i64::MAX);
-        Ok(GateKind::Slow { what, slow_ppm: WHOLE_PPM - quantile.ppm(), max_micros })
+        let own = match (&slow.histogram, &slow.matching) {
+            (None, Some(_)) => {
+                return Err(Unusable(format!(
+                    "{field}: matching needs histogram: name the histogram that it is about"
+                )));
+            }
+            (histogram, matching) => {
+                histogram.clone().map(|histogram| OwnHistogram { histogram, matching: matching.clone() })
+            }
+        };
+        Ok(GateKind::Slow { what, slow_ppm: WHOLE_PPM - quantile.ppm(), max_micros, own })
     };
     let judged = |what: Judged, judged: &api::Judged, usual: Option<&str>| {
         let evaluator = judged.evaluator.clone().or_else(|| usual.map(str::to_owned));
@@ -324,10 +348,12 @@ fn pin_kind(kind: &GateKind, pinned: &mut api::Gate) {
                 }
             }
         }
-        GateKind::Slow { what, slow_ppm, max_micros } => {
+        GateKind::Slow { what, slow_ppm, max_micros, own } => {
             let slow = Some(api::Slow {
                 quantile: decimal(WHOLE_PPM - slow_ppm),
                 max: values::format_latency_bound(std::time::Duration::from_micros((*max_micros).cast_unsigned())),
+                histogram: own.as_ref().map(|own| own.histogram.clone()),
+                matching: own.as_ref().and_then(|own| own.matching.clone()),
             });
             match what {
                 Slow::Response => pinned.latency = slow,

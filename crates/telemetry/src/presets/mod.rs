@@ -13,7 +13,10 @@ mod vllm;
 
 use microapp_core::strategy::{Gate, GateKind, Judged, Preset, Share, Slow};
 
-use crate::{own::Picked, series::Series};
+use crate::{
+    own::{Picked, base},
+    series::Series,
+};
 
 /// How the targets of a preset are told apart, and which query brings them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -223,7 +226,8 @@ pub(crate) fn candidates(gate: &Gate, scheme: Scheme) -> Vec<String> {
             Which::Beside(bad, _) => [own(definition.requests), own(&[bad])].concat(),
             Which::Of(total, _) => own(&[total]),
         },
-        GateKind::Slow { what, .. } => {
+        GateKind::Slow { own: Some(own), .. } => histogram(base(own), Form::Unknown),
+        GateKind::Slow { what, own: None, .. } => {
             definition.times(*what).iter().flat_map(|base| histogram(base, Form::Unknown)).collect()
         }
         GateKind::Mean { .. } => own(definition.requests).into_iter().chain(own_names(definition)).collect(),
@@ -236,6 +240,15 @@ pub(crate) fn candidates(gate: &Gate, scheme: Scheme) -> Vec<String> {
         GateKind::Model { .. } | GateKind::Traffic | GateKind::Query { .. } => own(definition.requests),
         GateKind::Saturation { .. } => [own(definition.cache), own(definition.queue)].concat(),
     }
+}
+
+/// The names without which a gate has nothing to count: of means and budgets the requests alone are not enough.
+pub(crate) fn needed(gate: &Gate, scheme: Scheme) -> Vec<String> {
+    let mut names = candidates(gate, scheme);
+    if matches!(gate.kind, GateKind::Mean { .. } | GateKind::Budget { .. }) {
+        names.retain(|name| !definition(gate.source).requests.contains(&name.as_str()));
+    }
+    names
 }
 
 fn own_names(definition: &Definition) -> impl Iterator<Item = String> {

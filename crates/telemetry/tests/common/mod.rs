@@ -4,7 +4,7 @@
 
 pub mod exposition;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use microapp_core::{
     counts::{Ask, Counts, Side, Unknown, Watch, Window},
@@ -13,7 +13,7 @@ use microapp_core::{
 use microapp_telemetry::{Answer, Labels, PodRef, PriceTable, Query, Sample, Series, Subject, digest, queries};
 use promql_parser::{
     label::Matchers,
-    parser::{self, Expr},
+    parser::{self, AggregateExpr, Expr, LabelModifier},
 };
 
 /// The attempt begins here: seconds since the epoch.
@@ -77,6 +77,9 @@ impl Store {
 
     pub fn answer(&self, query: &Query) -> Answer {
         let now = (query.time * 1000.0).round() as i64;
+        if let Expr::Aggregate(aggregate) = parser::parse(&query.promql).unwrap() {
+            return self.grouped(&aggregate, now);
+        }
         let (matchers, range, step) = match parser::parse(&query.promql).unwrap() {
             Expr::MatrixSelector(matrix) => (matrix.vs.matchers, matrix.range, None),
             Expr::Subquery(sub) => match *sub.expr {
@@ -101,6 +104,23 @@ impl Store {
             }
         }
         Answer { series, warnings: self.warnings.clone(), ..Answer::default() }
+    }
+
+    /// `group by (…) (selector)`.
+    fn grouped(&self, aggregate: &AggregateExpr, now: i64) -> Answer {
+        let (Expr::VectorSelector(vector), Some(LabelModifier::Include(by))) = (&*aggregate.expr, &aggregate.modifier)
+        else {
+            panic!("{aggregate:?}")
+        };
+        assert_eq!(aggregate.op.to_string(), "group");
+        let fresh = |sample: &Sample| sample.at <= now && sample.at > now - 300_000;
+        let there =
+            self.series.iter().filter(|(labels, samples)| takes(&vector.matchers, labels) && samples.iter().any(fresh));
+        let groups: BTreeSet<Labels> = there
+            .map(|(labels, _)| labels.iter().filter(|(name, _)| by.labels.iter().any(|by| by == name)).collect())
+            .collect();
+        let one = |labels| Series { labels, samples: vec![Sample { at: now, value: 1.0 }], ..Series::default() };
+        Answer { series: groups.into_iter().map(one).collect(), ..Answer::default() }
     }
 
     pub fn ask(&self, subject: &Subject, ask: &Ask, watch: &Watch, seconds: f64) -> Counts {
@@ -149,7 +169,7 @@ pub fn errors() -> Gate {
 }
 
 pub fn latency(max_micros: i64) -> Gate {
-    gate("latency", GateKind::Slow { what: Slow::Response, slow_ppm: 50_000, max_micros }, Preset::OtelGenai)
+    gate("latency", GateKind::Slow { what: Slow::Response, slow_ppm: 50_000, max_micros, own: None }, Preset::OtelGenai)
 }
 
 pub fn cost() -> Gate {

@@ -6,9 +6,11 @@ use serde_json::json;
 #[test]
 fn an_app_that_answers_500_while_its_calls_to_the_model_succeed_is_reverted_at_one_percent() {
     // No gates and no source: the app exposes its calls to the model, the gateway what users got.
-    let mut app = App::new("users")
-        .with(&json!({"gates": null, "strategy": {"tolerance": "10%"}}))
-        .steps(&[("1", "2s"), ("25", "5s"), ("100", "5s")]);
+    let mut app = App::new("users").with(&json!({"gates": null, "strategy": {"tolerance": "10%"}})).steps(&[
+        ("1", "2s"),
+        ("25", "5s"),
+        ("100", "5s"),
+    ]);
     let stable = app.start();
     app.baseline();
     let turn = beside_others();
