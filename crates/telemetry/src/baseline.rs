@@ -11,9 +11,10 @@ use crate::{
     caveat,
     delta::{Increment, Known, Wanted, increments},
     part::{Part, Reader, Tally},
-    pin::{self, Pin},
+    pin::{self, Pin, Pins},
     presets::{self, Scheme},
     prices::PriceTable,
+    pushed::{self, Names},
     query::{BEFORE, Brings, Query, Subject, WEEK},
     series::{Answer, Series},
     target::{Role, Target, median, targets},
@@ -28,26 +29,89 @@ const DEFAULT_INTERVAL: i64 = 15_000;
 /// Sums the hour of slices up, per gate.
 pub(crate) fn baseline(subject: &Subject, asked: &[(Query, &Answer)], prices: &PriceTable) -> Counts {
     let mut gates = BTreeMap::new();
-    let mut pins = BTreeMap::new();
-    for (place, gate) in subject.gates.iter().enumerate() {
-        let scheme = presets::scheme(gate.source);
-        let slices = asked.iter().find(|(query, _)| query.scheme == scheme && query.brings == Brings::Slices);
-        let series: &[Series] = slices.map_or(&[], |(_, answer)| &answer.series);
-        let found = if matches!(gate.kind, GateKind::Query { .. }) {
-            value::before(subject, place, asked)
-        } else {
-            before(subject, scheme, gate, series, prices).map(|(before, pin)| {
-                pins.insert(gate.name.clone(), pin.write());
-                before
-            })
-        };
+    let mut pins = Pins::new();
+    // Whether users' own queries are about what is pushed is known from the other gates.
+    let (own, counted): (Vec<_>, Vec<_>) =
+        subject.gates.iter().enumerate().partition(|(_, gate)| matches!(gate.kind, GateKind::Query { .. }));
+    for (_, gate) in counted {
+        let found = look(subject, gate, asked, prices).map(|(before, pin)| {
+            pins.insert(gate.name.clone(), pin);
+            before
+        });
         gates.insert(gate.name.clone(), found);
     }
-    let interval = asked.iter().filter(|(query, _)| query.brings == Brings::Raw).filter_map(|(query, answer)| {
-        median(targets(subject, query.scheme, &answer.series).iter().filter_map(Target::gap).collect())
-    });
-    let interval = interval.max().unwrap_or(DEFAULT_INTERVAL) as f64 / 1000.0;
+    for (place, gate) in own {
+        let found = value::before(subject, place, asked, &pins).map(|(before, pushed)| {
+            // Without a pin it would be asked where the others push.
+            if pins.values().any(|pin| pin.pushed.is_some()) || pushed.is_some() {
+                pins.insert(gate.name.clone(), Pin { pushed, ..Pin::default() });
+            }
+            before
+        });
+        gates.insert(gate.name.clone(), found);
+    }
+    let interval = interval(subject, asked, &pins);
+    for (name, pin) in &pins {
+        if let (Some(Ok(before)), Some(names)) = (gates.get_mut(name), pin.pushed) {
+            let remark = pushed::remark(names, interval);
+            before.caveat =
+                Some(before.caveat.take().map_or_else(|| remark.clone(), |other| format!("{remark}; {other}")));
+        }
+    }
+    let pins = pins.into_iter().map(|(gate, pin)| (gate, pin.write())).collect();
     Counts::Baseline { gates, interval, pins }
+}
+
+/// How far the samples of the slowest source in use are apart, in seconds.
+fn interval(subject: &Subject, asked: &[(Query, &Answer)], pins: &Pins) -> f64 {
+    let gap = |scheme: Scheme| {
+        // What is pushed with the labels of a scrape comes with what is scraped.
+        let (asked_as, up) = match scheme {
+            Scheme::Pods => (Scheme::Pods, Some(true)),
+            Scheme::Pushed(Names::Plain) => (Scheme::Pods, Some(false)),
+            Scheme::Pushed(Names::Attributes) | Scheme::Gateway(_) | Scheme::Evals => (scheme, None),
+        };
+        let (_, answer) = asked.iter().find(|(query, _)| query.scheme == asked_as && query.brings == Brings::Raw)?;
+        let targets = targets(subject, asked_as, &answer.series);
+        let own = targets.iter().filter(|target| up.is_none_or(|up| target.up == up));
+        median(own.filter_map(Target::gap).collect())
+    };
+    let gaps = subject.schemes(Some(pins)).into_iter().filter_map(gap);
+    gaps.max().unwrap_or(DEFAULT_INTERVAL) as f64 / 1000.0
+}
+
+/// Looks for stable's series among those of the pods that are scraped, then among those that are pushed.
+fn look(
+    subject: &Subject,
+    gate: &Gate,
+    asked: &[(Query, &Answer)],
+    prices: &PriceTable,
+) -> Result<(Before, Pin), Unfit> {
+    let mut first: Option<Unfit> = None;
+    for scheme in presets::scheme(gate.source).ways() {
+        let slices = asked.iter().find(|(query, _)| query.scheme == scheme && query.brings == Brings::Slices);
+        let series: &[Series] = slices.map_or(&[], |(_, answer)| &answer.series);
+        let unfit = match before(subject, scheme, gate, series, prices) {
+            Ok(found) => return Ok(found),
+            Err(unfit) => unfit,
+        };
+        let named = presets::candidates(gate, scheme);
+        let any = series.iter().any(|series| named.iter().any(|name| name == series.name()));
+        if any || unfit.fatal {
+            return Err(unfit);
+        }
+        let pushes = matches!(scheme, Scheme::Pushed(_)) && series.iter().any(|series| series.name() == pushed::BEAT);
+        match &mut first {
+            None => first = Some(unfit),
+            Some(first) if pushes => first.message = format!("{}; {}", first.message, pushed::unpromoted()),
+            Some(_) => {}
+        }
+    }
+    Err(first.unwrap_or_else(|| Unfit {
+        reason: Unknown::NoData,
+        message: "nothing says where its series are".to_owned(),
+        fatal: false,
+    }))
 }
 
 /// Requests that a baseline should hold: so many over stable's share of bad ones.
@@ -126,6 +190,7 @@ fn before(
         );
         return Err(Unfit { reason: Unknown::NonMonotone, message, fatal: false });
     }
+    let pushed = pushed(scheme, &targets, &wanted_gate[0].reader);
     let slices: Vec<Vec<Increment>> =
         targets.iter().map(|target| increments(target, Known::default(), &wanted_gate)).collect();
 
@@ -161,7 +226,20 @@ fn before(
     let phi = if targets.len() > 1 { overdispersion(&gate.kind, &slices) } else { 1.0 };
     let delay = matches!(side, Side::Late { .. }).then(|| delay(&targets, &wanted_gate[0].reader)).flatten();
     let caveat = caveat::caveat(gate, &pin, &targets, &stable, prices);
-    Ok((Before { phi, delay, caveat, ..Before::of(side, seconds) }, pin))
+    Ok((Before { phi, delay, caveat, ..Before::of(side, seconds) }, Pin { pushed, ..pin.clone() }))
+}
+
+/// By which labels the series that a gate reads are told apart, where nobody scrapes them.
+fn pushed(scheme: Scheme, targets: &[Target], reader: &Reader) -> Option<Names> {
+    match scheme {
+        Scheme::Pushed(names) => Some(names),
+        Scheme::Pods => {
+            let is_read = |target: &&Target| target.series.iter().any(|(_, series)| reader.part(series).is_some());
+            let is_scraped = targets.iter().filter(is_read).any(|target| target.up);
+            (!is_scraped).then_some(Names::Plain)
+        }
+        Scheme::Gateway(_) | Scheme::Evals => None,
+    }
 }
 
 /// The name of a series that falls in more than a tenth of the slices, and at least three times, while its process goes
