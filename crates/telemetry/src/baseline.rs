@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use microapp_core::{
-    counts::{Before, Counts, Side, Unfit, Unknown},
+    counts::{Before, BeforeResult, Counts, Side, Unfit, Unknown},
     strategy::{Gate, GateKind},
 };
 
@@ -23,8 +23,8 @@ use crate::{
 
 /// From so many bad ones on the overdispersion is believed.
 const ENOUGH: u64 = 30;
-/// Without any scrape seen, in milliseconds.
-const DEFAULT_INTERVAL: i64 = 15_000;
+/// Without any scrape seen, in seconds.
+const DEFAULT_INTERVAL: f64 = 15.0;
 
 /// Sums the hour of slices up, per gate.
 pub(crate) fn baseline(subject: &Subject, asked: &[(Query, &Answer)], prices: &PriceTable) -> Counts {
@@ -50,34 +50,49 @@ pub(crate) fn baseline(subject: &Subject, asked: &[(Query, &Answer)], prices: &P
         });
         gates.insert(gate.name.clone(), found);
     }
-    let interval = interval(subject, asked, &pins);
-    for (name, pin) in &pins {
-        if let (Some(Ok(before)), Some(names)) = (gates.get_mut(name), pin.pushed) {
-            let remark = pushed::remark(names, interval);
-            before.caveat =
-                Some(before.caveat.take().map_or_else(|| remark.clone(), |other| format!("{remark}; {other}")));
-        }
-    }
+    // The slowest source in use.
+    let gap = |scheme| gap(subject, asked, scheme);
+    let interval = subject.schemes(Some(&pins)).into_iter().filter_map(gap).reduce(f64::max);
+    let interval = interval.unwrap_or(DEFAULT_INTERVAL);
+    remark(subject, &pins, gap, &mut gates);
     let pins = pins.into_iter().map(|(gate, pin)| (gate, pin.write())).collect();
     Counts::Baseline { gates, interval, pins }
 }
 
-/// How far the samples of the slowest source in use are apart, in seconds.
-fn interval(subject: &Subject, asked: &[(Query, &Answer)], pins: &Pins) -> f64 {
-    let gap = |scheme: Scheme| {
-        // What is pushed with the labels of a scrape comes with what is scraped.
-        let (asked_as, up) = match scheme {
-            Scheme::Pods => (Scheme::Pods, Some(true)),
-            Scheme::Pushed(Names::Plain) => (Scheme::Pods, Some(false)),
-            Scheme::Pushed(Names::Attributes) | Scheme::Gateway(_) | Scheme::Evals => (scheme, None),
-        };
-        let (_, answer) = asked.iter().find(|(query, _)| query.scheme == asked_as && query.brings == Brings::Raw)?;
-        let targets = targets(subject, asked_as, &answer.series);
-        let own = targets.iter().filter(|target| up.is_none_or(|up| target.up == up));
-        median(own.filter_map(Target::gap).collect())
+/// Says once, with the first gate of each way of pushing, that the series of its gates are pushed.
+fn remark(
+    subject: &Subject,
+    pins: &Pins,
+    gap: impl Fn(Scheme) -> Option<f64>,
+    gates: &mut BTreeMap<String, BeforeResult>,
+) {
+    for names in Names::ALL {
+        let is_pushed = |gate: &&Gate| pins.get(&gate.name).is_some_and(|pin| pin.pushed == Some(names));
+        let mut own = subject.gates.iter().filter(is_pushed).map(|gate| gate.name.as_str());
+        let Some(first) = own.next() else { continue };
+        let every = gap(Scheme::Pushed(names)).unwrap_or(DEFAULT_INTERVAL);
+        let remark = pushed::remark(names, &own.collect::<Vec<_>>(), every);
+        if let Some(Ok(before)) = gates.get_mut(first) {
+            before.caveat = Some(match before.caveat.take() {
+                Some(other) => format!("{remark}; {other}"),
+                None => remark,
+            });
+        }
+    }
+}
+
+/// How far the samples of a scheme's targets are apart, in seconds.
+fn gap(subject: &Subject, asked: &[(Query, &Answer)], scheme: Scheme) -> Option<f64> {
+    // What is pushed with the labels of a scrape comes with what is scraped.
+    let (asked_as, up) = match scheme {
+        Scheme::Pods => (Scheme::Pods, Some(true)),
+        Scheme::Pushed(Names::Plain) => (Scheme::Pods, Some(false)),
+        Scheme::Pushed(Names::Attributes) | Scheme::Gateway(_) | Scheme::Evals => (scheme, None),
     };
-    let gaps = subject.schemes(Some(pins)).into_iter().filter_map(gap);
-    gaps.max().unwrap_or(DEFAULT_INTERVAL) as f64 / 1000.0
+    let (_, answer) = asked.iter().find(|(query, _)| query.scheme == asked_as && query.brings == Brings::Raw)?;
+    let targets = targets(subject, asked_as, &answer.series);
+    let own = targets.iter().filter(|target| up.is_none_or(|up| target.up == up));
+    Some(median(own.filter_map(Target::gap).collect())? as f64 / 1000.0)
 }
 
 /// Looks for stable's series among those of the pods that are scraped, then among those that are pushed.
@@ -87,31 +102,30 @@ fn look(
     asked: &[(Query, &Answer)],
     prices: &PriceTable,
 ) -> Result<(Before, Pin), Unfit> {
-    let mut first: Option<Unfit> = None;
-    for scheme in presets::scheme(gate.source).ways() {
+    let series = |scheme: Scheme| -> &[Series] {
         let slices = asked.iter().find(|(query, _)| query.scheme == scheme && query.brings == Brings::Slices);
-        let series: &[Series] = slices.map_or(&[], |(_, answer)| &answer.series);
-        let unfit = match before(subject, scheme, gate, series, prices) {
-            Ok(found) => return Ok(found),
-            Err(unfit) => unfit,
-        };
-        let named = presets::candidates(gate, scheme);
-        let any = series.iter().any(|series| named.iter().any(|name| name == series.name()));
-        if any || unfit.fatal {
-            return Err(unfit);
-        }
-        let pushes = matches!(scheme, Scheme::Pushed(_)) && series.iter().any(|series| series.name() == pushed::BEAT);
-        match &mut first {
-            None => first = Some(unfit),
-            Some(first) if pushes => first.message = format!("{}; {}", first.message, pushed::unpromoted()),
-            Some(_) => {}
+        slices.map_or(&[], |(_, answer)| &answer.series)
+    };
+    let is_there = |scheme: Scheme| {
+        let names = presets::candidates(gate, scheme);
+        series(scheme).iter().any(|series| names.iter().any(|name| name == series.name()))
+    };
+    let own = presets::scheme(gate.source);
+    let mut unfit = match before(subject, own, gate, series(own), prices) {
+        Err(unfit) if !unfit.fatal && !is_there(own) => unfit,
+        found => return found,
+    };
+    for scheme in own.ways().skip(1) {
+        match before(subject, scheme, gate, series(scheme), prices) {
+            Err(_) if !is_there(scheme) => {
+                if series(scheme).iter().any(|series| series.name() == pushed::BEAT) {
+                    unfit.message = format!("{}; {}", unfit.message, pushed::unpromoted());
+                }
+            }
+            found => return found,
         }
     }
-    Err(first.unwrap_or_else(|| Unfit {
-        reason: Unknown::NoData,
-        message: "nothing says where its series are".to_owned(),
-        fatal: false,
-    }))
+    Err(unfit)
 }
 
 /// Requests that a baseline should hold: so many over stable's share of bad ones.

@@ -120,10 +120,13 @@ pub(crate) fn born(target: &Target, all: &[Target], subject: &Subject, from: i64
     from_zero.then(|| started.map_or(first - length, |started| started.max(first - length)))
 }
 
-/// For people: how the series came, and how often. `interval` in seconds.
-pub(crate) fn remark(names: Names, interval: f64) -> String {
+/// For people, about the first of some gates: how its series and those of the `others` came, and how often. `interval` in
+/// seconds.
+pub(crate) fn remark(names: Names, others: &[&str], interval: f64) -> String {
     let (namespace, pod) = (names.namespace(), names.pod());
-    let every = format!("pushed by OTLP every {interval:.0} s, told apart by {namespace} and {pod}");
+    let too = if others.is_empty() { String::new() } else { format!(" (so are those of {})", others.join(", ")) };
+    let every =
+        format!("its series are pushed by OTLP every {interval:.0} s{too}, told apart by {namespace} and {pod}");
     if interval <= 15.0 {
         return every;
     }
@@ -135,8 +138,8 @@ pub(crate) fn remark(names: Names, interval: f64) -> String {
 /// For people: stable pushes, but nothing of what was looked for has the labels that tell pods apart.
 pub(crate) fn unpromoted() -> String {
     format!(
-        "it pushes by OTLP ({BEAT} with {} and {} is there), so its metrics either have other names or lack these two \
-         labels: promote the resource attributes k8s.namespace.name and k8s.pod.name \
+        "it pushes by OTLP ({BEAT} with {} and {} is there), so its metrics have other names, lack these two labels, or \
+         are refused (delta temporality): promote the resource attributes k8s.namespace.name and k8s.pod.name \
          (otlp.promote_resource_attributes of Prometheus, resource_to_telemetry_conversion of a collector)",
         Names::Attributes.namespace(),
         Names::Attributes.pod(),

@@ -106,7 +106,7 @@ fn where_no_pod_is_scraped_stable_is_found_among_what_is_pushed_and_that_is_said
     assert_eq!((interval, pin(&watch, "errors").pushed), (5.0, Some(Names::Attributes)));
     assert_eq!(
         before.caveat.as_deref(),
-        Some("pushed by OTLP every 5 s, told apart by k8s_namespace_name and k8s_pod_name")
+        Some("its series are pushed by OTLP every 5 s, told apart by k8s_namespace_name and k8s_pod_name")
     );
     let asked = queries(&subject, &Ask::Windows, &watch, START as f64);
     let own = r#"{k8s_namespace_name="fintech",k8s_pod_name=~"shop-aaaaaaaaaa-.*|shop-bbbbbbbbbb-.*","#;
@@ -300,7 +300,10 @@ fn windows_are_as_long_as_the_pushes_are_apart_and_preflight_says_how_to_make_th
     let (found, interval, _) = preflight(&store, &subject);
     assert_eq!(interval, 60.0);
     let caveat = found[0].clone().unwrap().caveat.unwrap();
-    assert!(caveat.starts_with("pushed by OTLP every 60 s, ") && caveat.contains("OTEL_METRIC_EXPORT_INTERVAL=5000"));
+    assert!(
+        caveat.starts_with("its series are pushed by OTLP every 60 s, ")
+            && caveat.contains("OTEL_METRIC_EXPORT_INTERVAL=5000")
+    );
     let (windows, _) = after(&store, &subject, 320.0);
     assert_eq!(windows.len(), 5, "{windows:#?}");
     assert!(windows.iter().all(|window| sides(window, "errors").1 == count(0, 100) && !window.gap), "{windows:#?}");
@@ -556,7 +559,12 @@ fn what_stable_did_before_is_known_from_a_captured_push() {
     assert_eq!(before["errors"].side, Side::count(9, 187));
     assert_eq!(before["http"].side, Side::count(9, 187));
     assert_eq!(before["cost"].side, Side::Mean { n: 187, sum: 2_314_000_000 });
-    assert!(before.values().all(|found| found.caveat.as_ref().unwrap().starts_with("pushed by OTLP every 5 s")));
+    // Once, with the first gate.
+    let said: Vec<_> = before.values().filter_map(|found| found.caveat.as_deref()).collect();
+    assert_eq!(said.len(), 1);
+    assert!(
+        said[0].starts_with("its series are pushed by OTLP every 5 s (so are those of latency, cost, http, slow), ")
+    );
 }
 
 #[test]
