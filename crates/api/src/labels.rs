@@ -61,6 +61,8 @@ pub mod env {
     pub const MODEL_NAME: &str = "MODEL_NAME";
     /// `spec.model.version`.
     pub const MODEL_VERSION: &str = "MODEL_VERSION";
+    /// The pod's own name.
+    pub const POD_NAME: &str = "MICROAPP_POD_NAME";
     /// Resource attributes of OpenTelemetry: appended to the user's.
     pub const OTEL_RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 }

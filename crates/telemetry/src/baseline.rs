@@ -11,9 +11,10 @@ use crate::{
     caveat,
     delta::{Increment, Known, Wanted, increments},
     part::{Part, Reader, Tally},
-    pin::{self, Pin},
+    pin::{self, Pin, Pins},
     presets::{self, Scheme},
     prices::PriceTable,
+    pushed::{self, Names},
     query::{BEFORE, Brings, Query, Subject, WEEK},
     ratio,
     series::{Answer, Series},
@@ -23,40 +24,44 @@ use crate::{
 
 /// From so many bad ones on the overdispersion is believed.
 const ENOUGH: u64 = 30;
-/// Without any scrape seen, in milliseconds.
-const DEFAULT_INTERVAL: i64 = 15_000;
+/// Without any scrape seen, in seconds.
+const DEFAULT_INTERVAL: f64 = 15.0;
 
 /// Sums the hour of slices up, per gate and source. Of several sources the first one that stable has counts; one with a
 /// caveat only where there is none without.
 pub(crate) fn baseline(subject: &Subject, asked: &[(Query, &Answer)], prices: &PriceTable) -> Counts {
     let mut gates: BTreeMap<String, BeforeResult> = BTreeMap::new();
-    let mut pins = BTreeMap::new();
-    for (place, gate) in subject.gates.iter().enumerate() {
-        let scheme = presets::scheme(gate.source);
-        let slices = asked.iter().find(|(query, _)| query.scheme == scheme && query.brings == Brings::Slices);
-        let series: &[Series] = slices.map_or(&[], |(_, answer)| &answer.series);
-        let (found, pin) = if matches!(gate.kind, GateKind::Query { .. }) {
-            (value::before(subject, place, asked), None)
-        } else {
-            match before(subject, scheme, gate, series, prices) {
-                Ok((before, pin)) => (Ok(Before { source: Some(gate.source), ..before }), Some(pin.write())),
-                Err(unfit) => (Err(unfit), None),
-            }
+    let mut pins = Pins::new();
+    // Whether users' own queries are about what is pushed is known from the other gates.
+    let (own, counted): (Vec<_>, Vec<_>) =
+        subject.gates.iter().enumerate().partition(|(_, gate)| matches!(gate.kind, GateKind::Query { .. }));
+    for (_, gate) in counted {
+        let (found, pin) = match look(subject, gate, asked, prices) {
+            Ok((before, pin)) => (Ok(Before { source: Some(gate.source), ..before }), Some(pin)),
+            Err(unfit) => (Err(unfit), None),
         };
         if gates.get(&gate.name).is_none_or(|known| rank(&found) > rank(known)) {
             gates.insert(gate.name.clone(), found);
             pins.extend(pin.map(|pin| (gate.name.clone(), pin)));
         }
     }
-    let chosen = |scheme| {
-        let sources = gates.values().filter_map(|found| found.as_ref().ok()?.source);
-        sources.map(presets::scheme).any(|own| own == scheme)
-    };
-    let raw = asked.iter().filter(|(query, _)| query.brings == Brings::Raw && chosen(query.scheme));
-    let interval = raw.filter_map(|(query, answer)| {
-        median(targets(subject, query.scheme, &answer.series).iter().filter_map(Target::gap).collect())
-    });
-    let interval = interval.max().unwrap_or(DEFAULT_INTERVAL) as f64 / 1000.0;
+    for (place, gate) in own {
+        let found = value::before(subject, place, asked, &pins).map(|(before, pushed)| {
+            // Without a pin it would be asked where the others push.
+            if pins.values().any(|pin| pin.pushed.is_some()) || pushed.is_some() {
+                pins.insert(gate.name.clone(), Pin { pushed, ..Pin::default() });
+            }
+            before
+        });
+        gates.insert(gate.name.clone(), found);
+    }
+    let subject = &subject.settled(&gates);
+    // The slowest source in use.
+    let gap = |scheme| gap(subject, asked, scheme);
+    let interval = subject.schemes(Some(&pins)).into_iter().filter_map(gap).reduce(f64::max);
+    let interval = interval.unwrap_or(DEFAULT_INTERVAL);
+    remark(subject, &pins, gap, &mut gates);
+    let pins = pins.into_iter().map(|(gate, pin)| (gate, pin.write())).collect();
     Counts::Baseline { gates, interval, pins }
 }
 
@@ -69,6 +74,75 @@ fn rank(found: &BeforeResult) -> u8 {
         Err(Unfit { reason: Unknown::NoData, .. }) => 0,
         Err(_) => 1,
     }
+}
+
+/// Says once, with the first gate of each way of pushing, that the series of its gates are pushed.
+fn remark(
+    subject: &Subject,
+    pins: &Pins,
+    gap: impl Fn(Scheme) -> Option<f64>,
+    gates: &mut BTreeMap<String, BeforeResult>,
+) {
+    for names in Names::ALL {
+        let is_pushed = |gate: &&Gate| pins.get(&gate.name).is_some_and(|pin| pin.pushed == Some(names));
+        let mut own = subject.gates.iter().filter(is_pushed).map(|gate| gate.name.as_str());
+        let Some(first) = own.next() else { continue };
+        let every = gap(Scheme::Pushed(names)).unwrap_or(DEFAULT_INTERVAL);
+        let remark = pushed::remark(names, &own.collect::<Vec<_>>(), every);
+        if let Some(Ok(before)) = gates.get_mut(first) {
+            before.caveat = Some(match before.caveat.take() {
+                Some(other) => format!("{remark}; {other}"),
+                None => remark,
+            });
+        }
+    }
+}
+
+/// How far the samples of a scheme's targets are apart, in seconds.
+fn gap(subject: &Subject, asked: &[(Query, &Answer)], scheme: Scheme) -> Option<f64> {
+    // What is pushed with the labels of a scrape comes with what is scraped.
+    let (asked_as, up) = match scheme {
+        Scheme::Pods => (Scheme::Pods, Some(true)),
+        Scheme::Pushed(Names::Plain) => (Scheme::Pods, Some(false)),
+        Scheme::Pushed(Names::Attributes) | Scheme::Gateway(_) | Scheme::Evals => (scheme, None),
+    };
+    let (_, answer) = asked.iter().find(|(query, _)| query.scheme == asked_as && query.brings == Brings::Raw)?;
+    let targets = targets(subject, asked_as, &answer.series);
+    let own = targets.iter().filter(|target| up.is_none_or(|up| target.up == up));
+    Some(median(own.filter_map(Target::gap).collect())? as f64 / 1000.0)
+}
+
+/// Looks for stable's series among those of the pods that are scraped, then among those that are pushed.
+fn look(
+    subject: &Subject,
+    gate: &Gate,
+    asked: &[(Query, &Answer)],
+    prices: &PriceTable,
+) -> Result<(Before, Pin), Unfit> {
+    let series = |scheme: Scheme| -> &[Series] {
+        let slices = asked.iter().find(|(query, _)| query.scheme == scheme && query.brings == Brings::Slices);
+        slices.map_or(&[], |(_, answer)| &answer.series)
+    };
+    let is_there = |scheme: Scheme| {
+        let names = presets::candidates(gate, scheme);
+        series(scheme).iter().any(|series| names.iter().any(|name| name == series.name()))
+    };
+    let own = presets::scheme(gate.source);
+    let mut unfit = match before(subject, own, gate, series(own), prices) {
+        Err(unfit) if !unfit.fatal && !is_there(own) => unfit,
+        found => return found,
+    };
+    for scheme in own.ways().skip(1) {
+        match before(subject, scheme, gate, series(scheme), prices) {
+            Err(_) if !is_there(scheme) => {
+                if series(scheme).iter().any(|series| series.name() == pushed::BEAT) {
+                    unfit.message = format!("{}; {}", unfit.message, pushed::unpromoted());
+                }
+            }
+            found => return found,
+        }
+    }
+    Err(unfit)
 }
 
 /// Requests that a baseline should hold: so many over stable's share of bad ones.
@@ -148,6 +222,7 @@ fn before(
         );
         return Err(Unfit { reason: Unknown::NonMonotone, message, fatal: false });
     }
+    let pushed = pushed(scheme, &targets, &wanted_gate[0].reader);
     let slices: Vec<Vec<Increment>> =
         targets.iter().map(|target| increments(target, Known::default(), &wanted_gate)).collect();
 
@@ -184,7 +259,20 @@ fn before(
     let delay = matches!(side, Side::Late { .. }).then(|| delay(&targets, &wanted_gate[0].reader)).flatten();
     let mixed = || caveat::mixed(&pin, &sum);
     let caveat = note.or_else(mixed).or_else(|| caveat::caveat(gate, &pin, &targets, &stable, prices));
-    Ok((Before { phi, delay, caveat, ..Before::of(side, seconds) }, pin))
+    Ok((Before { phi, delay, caveat, ..Before::of(side, seconds) }, Pin { pushed, ..pin.clone() }))
+}
+
+/// By which labels the series that a gate reads are told apart, where nobody scrapes them.
+fn pushed(scheme: Scheme, targets: &[Target], reader: &Reader) -> Option<Names> {
+    match scheme {
+        Scheme::Pushed(names) => Some(names),
+        Scheme::Pods => {
+            let is_read = |target: &&Target| target.series.iter().any(|(_, series)| reader.part(series).is_some());
+            let is_scraped = targets.iter().filter(is_read).any(|target| target.up);
+            (!is_scraped).then_some(Names::Plain)
+        }
+        Scheme::Gateway(_) | Scheme::Evals => None,
+    }
 }
 
 /// The name of a series that falls in more than a tenth of the slices, and at least three times, while its process goes

@@ -12,9 +12,10 @@ use crate::{
     delta::Wanted,
     native,
     part::{Part, Reader},
-    pin::{self, Pin},
-    presets,
+    pin::{self, Pins},
+    presets::Scheme,
     prices::PriceTable,
+    pushed,
     query::{self, Brings, Query, Subject, millis, queries},
     series::{Answer, Series},
     target::{Role, Target, targets},
@@ -36,6 +37,7 @@ pub fn digest(
     now: f64,
 ) -> Counts {
     let subject = &*subject.with_sources(ask);
+    let subject = &*subject.with_sources(ask);
     let asked = queries(subject, ask, watch, now);
     if asked.is_empty() || asked.len() != answers.len() {
         return Counts::Silent(Unknown::NoData);
@@ -48,9 +50,14 @@ pub fn digest(
     if ours().any(|answer| is_skewed(answer, now)) {
         return Counts::Silent(Unknown::ClockSkew);
     }
-    let classic: Vec<Cow<Answer>> = answers
+    let classic: Vec<Cow<Answer>> = asked
         .iter()
-        .map(|answer| native::as_classic(answer, subject).map_or(Cow::Borrowed(answer), Cow::Owned))
+        .zip(answers)
+        .map(|(query, answer)| match (query.scheme, query.brings) {
+            (Scheme::Pushed(names), Brings::Raw) => Cow::Owned(pushed::together(answer, names, millis(now))),
+            _ => Cow::Borrowed(answer),
+        })
+        .map(|answer| native::as_classic(&answer, subject).map_or(answer, Cow::Owned))
         .collect();
     let asked: Vec<(Query, &Answer)> = asked.into_iter().zip(classic.iter().map(AsRef::as_ref)).collect();
     match ask {
@@ -69,14 +76,15 @@ fn complete(subject: &Subject, watch: &Watch, asked: &[(Query, &Answer)], prices
     let raw = asked.iter().filter(|(query, _)| query.brings == Brings::Raw);
     let grouped: Vec<(&Query, Vec<Target>)> =
         raw.map(|(query, answer)| (query, targets(subject, query.scheme, &answer.series))).collect();
-    let (pins, mut refused) = pins(subject, watch, &grouped, prices);
+    let known = query::pins(watch);
+    let (pins, mut refused) = pins(subject, &known, &grouped, prices);
     let readers: BTreeMap<&str, Reader> = subject
         .gates
         .iter()
         .filter_map(|gate| Some((gate.name.as_str(), Reader::new(gate, pins.get(&gate.name)?, prices))))
         .collect();
     for (query, targets) in &grouped {
-        for (index, gate) in subject.gates_of(query.scheme) {
+        for (index, gate) in subject.gates_of(query.scheme, Some(&known)) {
             let is_total = |series: &Series| {
                 readers.get(gate.name.as_str()).and_then(|reader| reader.part(series)).is_some_and(Part::is_total)
             };
@@ -88,7 +96,7 @@ fn complete(subject: &Subject, watch: &Watch, asked: &[(Query, &Answer)], prices
     let wanted: Vec<Vec<Wanted>> = grouped
         .iter()
         .map(|(query, _)| {
-            let gates = subject.gates_of(query.scheme);
+            let gates = subject.gates_of(query.scheme, Some(&known));
             gates
                 .filter_map(|(index, gate)| {
                     let reader = Reader::new(gate, pins.get(&gate.name)?, prices).probed(&subject.probes);
@@ -101,12 +109,17 @@ fn complete(subject: &Subject, watch: &Watch, asked: &[(Query, &Answer)], prices
         .into_iter()
         .zip(&wanted)
         .flat_map(|((query, targets), wanted)| {
-            targets.into_iter().map(move |target| Source::new(target, wanted, subject, watch, query.from))
+            let born = births(subject, query, &targets);
+            let born_of = move |target: &Target| born.get(&target.key).copied();
+            targets.into_iter().map(move |target| {
+                let fresh = born_of(&target);
+                Source::new(target, wanted, watch, fresh)
+            })
         })
         .collect();
-    let view = View { subject, sources: &sources, refused: &refused, now };
+    let view = View { subject, pins: &known, sources: &sources, refused: &refused, now };
     let (mut found, mut next) = windows(&view, watch);
-    value::put(subject, asked, &mut found);
+    value::put(subject, &known, asked, &mut found);
     next.pins = pins.iter().map(|(gate, pin)| (gate.clone(), pin.write())).collect();
     if found.is_empty() && is_stale(&view, &next) {
         return Counts::Silent(Unknown::Stale);
@@ -132,11 +145,11 @@ fn is_stale(view: &View, next: &Watch) -> bool {
 /// The pins of all gates: those handed in, the others chosen from what stable exposes now.
 fn pins(
     subject: &Subject,
-    watch: &Watch,
+    known: &Pins,
     grouped: &[(&Query, Vec<Target>)],
     prices: &PriceTable,
-) -> (BTreeMap<String, Pin>, BTreeMap<usize, Unknown>) {
-    let mut pins = query::pins(watch);
+) -> (Pins, BTreeMap<usize, Unknown>) {
+    let mut pins = known.clone();
     let mut refused = BTreeMap::new();
     for (query, targets) in grouped {
         let stable: Vec<&Series> = targets
@@ -145,8 +158,8 @@ fn pins(
             .filter(|(role, _)| *role == Role::Stable)
             .map(|(_, series)| *series)
             .collect();
-        for (index, gate) in subject.gates_of(query.scheme) {
-            let own = presets::scheme(gate.source) == query.scheme && !matches!(gate.kind, GateKind::Query { .. });
+        for (index, gate) in subject.gates_of(query.scheme, Some(known)) {
+            let own = pin::scheme(gate, known) == query.scheme && !matches!(gate.kind, GateKind::Query { .. });
             if !own || pins.contains_key(&gate.name) {
                 continue;
             }
@@ -163,19 +176,35 @@ fn pins(
     (pins, refused)
 }
 
-/// Two endpoints of one pod expose the same counter at the same time: everything would count twice.
+/// From when on the targets that are seen for the first time count from zero, by their keys.
+fn births(subject: &Subject, query: &Query, targets: &[Target]) -> BTreeMap<String, i64> {
+    let length = subject.window().unwrap_or(15_000);
+    let born = |target: &Target| match query.scheme {
+        Scheme::Pushed(_) => pushed::born(target, targets, subject, query.from, length),
+        Scheme::Pods | Scheme::Gateway(_) | Scheme::Evals => {
+            let started = target.pod_ref(subject).map(|pod| millis(pod.started));
+            started.filter(|started| *started > subject.start() && *started >= query.from)
+        }
+    };
+    targets.iter().filter_map(|target| Some((target.key.clone(), born(target)?))).collect()
+}
+
+/// Two endpoints of one pod expose the same counter at the same time: everything would count twice. Processes of one
+/// service that push count each their own requests.
 fn is_ambiguous(targets: &[Target], is_total: &dyn Fn(&Series) -> bool) -> bool {
     let span = |target: &Target| {
         let own = || target.series.iter().map(|(_, s)| *s).filter(|series| is_total(series)).flat_map(|s| &s.samples);
         Some((own().map(|sample| sample.at).min()?, own().map(|sample| sample.at).max()?))
     };
-    let mut spans: BTreeMap<&str, Vec<(i64, i64)>> = BTreeMap::new();
+    let mut spans: BTreeMap<&str, Vec<(i64, i64, &Target)>> = BTreeMap::new();
     for target in targets.iter().filter(|target| !target.pod.is_empty()) {
-        if let Some(span) = span(target) {
-            spans.entry(target.pod).or_default().push(span);
+        if let Some((first, last)) = span(target) {
+            spans.entry(target.pod).or_default().push((first, last, target));
         }
     }
+    let are_one = |a: &Target, b: &Target| matches!(a.scheme, Scheme::Pushed(_)) && a.job == b.job;
     spans.values().any(|spans| {
-        spans.iter().enumerate().any(|(index, a)| spans[index + 1..].iter().any(|b| a.0 <= b.1 && b.0 <= a.1))
+        let pairs = spans.iter().enumerate().flat_map(|(index, a)| spans[index + 1..].iter().map(move |b| (a, b)));
+        pairs.into_iter().any(|(a, b)| a.0 <= b.1 && b.0 <= a.1 && !are_one(a.2, b.2))
     })
 }

@@ -8,7 +8,7 @@ use promql_parser::{
 
 use microapp_core::strategy::OwnHistogram;
 
-use crate::{presets::Scheme, query::Subject, selector::Selector, series::Series, words};
+use crate::{presets::Scheme, pushed::Names, query::Subject, selector::Selector, series::Series, words};
 
 /// Why a text of the user's cannot be used: one sentence, with what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -142,8 +142,10 @@ pub(crate) fn confined(promql: &str, subject: &Subject, scheme: Scheme, revision
     let filled = fill(promql, subject, revision);
     let wrong = |why: String| OwnError(format!("the query {why}"));
     let mut parsed = parser::parse(&filled).map_err(|_| wrong("does not parse as PromQL".to_owned()))?;
-    let added = subject.selector(scheme, &subject.revisions(), true);
-    let added = if scheme == Scheme::Pods { Selector::namespace(&subject.namespace) } else { added };
+    let added = match scheme {
+        Scheme::Pods | Scheme::Pushed(_) => Selector::within(scheme.names().namespace(), &subject.namespace),
+        Scheme::Gateway(_) | Scheme::Evals => subject.selector(scheme, &subject.revisions(), true),
+    };
     let added = added.matchers().map_err(|_| wrong("cannot be confined".to_owned()))?;
     let mut selectors = 0;
     confine(&mut parsed, &added, &mut selectors).map_err(wrong)?;
@@ -174,6 +176,8 @@ fn fill(promql: &str, subject: &Subject, revision: &str) -> String {
 }
 
 fn confine(expr: &mut Expr, added: &[Matcher], selectors: &mut usize) -> Result<(), String> {
+    let names_one = |matcher: &&Matcher| Names::ALL.iter().any(|names| names.namespace() == matcher.name);
+    let namespace = added.iter().find(names_one).map(|matcher| matcher.value.as_str());
     let mut foreign = None;
     each(expr, &mut |vector| {
         *selectors += 1;
@@ -181,9 +185,8 @@ fn confine(expr: &mut Expr, added: &[Matcher], selectors: &mut usize) -> Result<
         if !or_matchers.is_empty() {
             foreign = Some("has matchers joined by `or`, which cannot be confined".to_owned());
         }
-        for own in matchers.iter().filter(|own| own.name == "namespace") {
-            let same = added.iter().any(|matcher| matcher.name == "namespace" && own.is_match(&matcher.value));
-            if !same && added.iter().any(|matcher| matcher.name == "namespace") {
+        for own in matchers.iter().filter(names_one) {
+            if namespace.is_some_and(|namespace| !own.is_match(namespace)) {
                 foreign =
                     Some(format!("selects the namespace {:?}: leave it out, the rollout's own is added", own.value));
             }

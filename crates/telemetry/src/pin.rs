@@ -13,10 +13,28 @@ use crate::{
     own::{OwnError, Picked, per_second, series_of, spellings},
     presets::{self, Definition, FEEDBACK, Form, RESULTS, STARTED, Scheme, Which},
     prices::PriceTable,
+    pushed::Names,
     ratio, routes,
     series::Series,
     words,
 };
+
+/// The pins of the gates, by name.
+pub(crate) type Pins = BTreeMap<String, Pin>;
+
+/// Which scheme a gate reads: its preset's, and of the ways in which pods are read the one that preflight found. A gate
+/// for which nothing was found looks where the others push: the canary's pods need not be scraped for it.
+pub(crate) fn scheme(gate: &Gate, pins: &Pins) -> Scheme {
+    let own = presets::scheme(gate.source);
+    let pushed = match pins.get(&gate.name) {
+        Some(pin) => pin.pushed,
+        None => pins.values().find_map(|pin| pin.pushed),
+    };
+    match (own, pushed) {
+        (Scheme::Pods | Scheme::Pushed(_), Some(names)) => Scheme::Pushed(names),
+        (Scheme::Pods | Scheme::Pushed(_) | Scheme::Gateway(_) | Scheme::Evals, _) => own,
+    }
+}
 
 /// Chosen once per attempt, the same for both revisions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +57,9 @@ pub struct Pin {
     /// The evaluator's versions that judged stable.
     #[serde(rename = "v", default, skip_serializing_if = "Vec::is_empty")]
     pub versions: Vec<String>,
+    /// Stable's pods push their series: by which labels they are told apart. `None`: they are scraped.
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    pub pushed: Option<Names>,
 }
 
 impl Pin {
@@ -60,7 +81,7 @@ impl Pin {
     /// The names to ask for of a scheme.
     pub(crate) fn names(&self, gate: &Gate, scheme: Scheme) -> Vec<String> {
         let definition = presets::definition(gate.source);
-        if definition.scheme != scheme {
+        if presets::is_judges(gate, scheme) {
             return presets::candidates(gate, scheme);
         }
         match &gate.kind {

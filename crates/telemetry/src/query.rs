@@ -13,8 +13,9 @@ use microapp_core::{
 
 use crate::{
     own::{Picked, confined},
-    pin::Pin,
+    pin::{self, Pin, Pins},
     presets::{self, Door, Scheme},
+    pushed,
     selector::{Selector, Value},
 };
 
@@ -28,6 +29,8 @@ const SLICE: i64 = 60_000;
 const SLICES: i64 = 300;
 /// The stretch of raw samples that tells the scrape interval, in milliseconds.
 const RECENT: i64 = 300_000;
+/// The same where the pods push, which some do every five minutes.
+const PUSHES: i64 = 900_000;
 /// Windows that follow on the oldest watermark need this many intervals before it: its own predecessor, the window
 /// before it (stable's neighbour) and what that one's deltas begin with.
 const LEAD: f64 = 3.5;
@@ -122,14 +125,19 @@ impl Subject {
         Cow::Owned(Self { gates: first.chain(others).collect(), ..self.clone() })
     }
 
-    /// Each gate at the source that preflight has chosen, and no other; those without one as they are.
-    pub(crate) fn settled(&self, gates: &BTreeMap<String, BeforeResult>) -> Self {
-        let source = |gate: &Gate| gates.get(&gate.name)?.as_ref().ok()?.source;
-        let at = |gate: &Gate| match source(gate) {
-            Some(source) => Gate { source, fallbacks: Vec::new(), ..gate.clone() },
-            None => gate.clone(),
-        };
-        Self { gates: self.gates.iter().map(at).collect(), ..self.clone() }
+    /// Each gate once, at the source that preflight has chosen and no other; those without one as they are.
+    pub(crate) fn settled(&self, found: &BTreeMap<String, BeforeResult>) -> Self {
+        let source = |gate: &Gate| found.get(&gate.name)?.as_ref().ok()?.source;
+        let mut gates: Vec<Gate> = Vec::new();
+        for gate in &self.gates {
+            if gates.iter().all(|known| known.name != gate.name) {
+                gates.push(match source(gate) {
+                    Some(source) => Gate { source, fallbacks: Vec::new(), ..gate.clone() },
+                    None => gate.clone(),
+                });
+            }
+        }
+        Self { gates, ..self.clone() }
     }
 
     /// Seconds to milliseconds.
@@ -181,23 +189,29 @@ impl Subject {
         format!("{}-{revision}-", self.name)
     }
 
-    /// The gates of one scheme with their place in the plan.
-    pub(crate) fn gates_of(&self, scheme: Scheme) -> impl Iterator<Item = (usize, &Gate)> {
-        self.gates.iter().enumerate().filter(move |(_, gate)| presets::reads(gate, scheme))
+    /// The gates of one scheme with their place in the plan; all that may turn out to be where nothing is pinned yet.
+    pub(crate) fn gates_of<'a>(
+        &'a self,
+        scheme: Scheme,
+        pins: Option<&'a Pins>,
+    ) -> impl Iterator<Item = (usize, &'a Gate)> {
+        self.gates.iter().enumerate().filter(move |(_, gate)| presets::reads(gate, scheme, pins))
     }
 
     /// The schemes in use, in a fixed order.
-    pub(crate) fn schemes(&self) -> Vec<Scheme> {
-        Scheme::ALL.into_iter().filter(|scheme| self.gates.iter().any(|gate| presets::reads(gate, *scheme))).collect()
+    pub(crate) fn schemes(&self, pins: Option<&Pins>) -> Vec<Scheme> {
+        let in_use = |scheme: &Scheme| self.gates.iter().any(|gate| presets::reads(gate, *scheme, pins));
+        Scheme::ALL.into_iter().filter(in_use).collect()
     }
 
     /// The matchers of a scheme, without names. `bare`: series without the labels of evaluations come too (`up`).
     pub(crate) fn selector(&self, scheme: Scheme, revisions: &[&str], bare: bool) -> Selector {
         let none = || bare.then(String::new).into_iter();
         match scheme {
-            Scheme::Pods => {
+            Scheme::Pods | Scheme::Pushed(_) => {
                 let pods: Vec<String> = revisions.iter().map(|revision| self.pods(revision)).collect();
-                Selector::namespace(&self.namespace).prefixed("pod", &pods)
+                let names = scheme.names();
+                Selector::within(names.namespace(), &self.namespace).prefixed(names.pod(), &pods)
             }
             Scheme::Gateway(door) => {
                 let mut label = "";
@@ -227,7 +241,7 @@ impl Subject {
     /// The evaluators that the gates name; `None` where one of them takes every evaluator.
     fn evaluators(&self) -> Option<Vec<String>> {
         let mut named = Vec::new();
-        for (_, gate) in self.gates_of(Scheme::Evals) {
+        for (_, gate) in self.gates_of(Scheme::Evals, None) {
             match &gate.kind {
                 GateKind::Judged { what: Judged::Feedback, .. } => {}
                 GateKind::Judged { evaluator, .. } => named.push(evaluator.clone()?),
@@ -246,25 +260,32 @@ pub(crate) fn millis(seconds: f64) -> i64 {
 /// The instant queries of an [`Ask`]: for windows one per label scheme, raw samples since the watermarks; for the
 /// baseline two per scheme, an hour in slices and five minutes of raw samples that tell the scrape interval.
 pub fn queries(subject: &Subject, ask: &Ask, watch: &Watch, now: f64) -> Vec<Query> {
-    let subject = subject.with_sources(ask);
+    let subject = &*subject.with_sources(ask);
+    let pins = pins(watch);
     let mut queries = Vec::new();
-    for scheme in subject.schemes() {
-        match ask {
-            Ask::Baseline => queries.extend(baseline(&subject, scheme, now)),
-            Ask::Windows => queries.extend(windows(&subject, scheme, watch, now)),
+    match ask {
+        Ask::Baseline => {
+            for scheme in subject.schemes(None) {
+                queries.extend(baseline(subject, scheme, now));
+            }
+        }
+        Ask::Windows => {
+            for scheme in subject.schemes(Some(&pins)) {
+                queries.extend(windows(subject, scheme, watch, &pins, now));
+            }
         }
     }
-    queries.extend(values(&subject, ask, now));
+    queries.extend(values(subject, ask, &pins, now));
     queries
 }
 
-fn windows(subject: &Subject, scheme: Scheme, watch: &Watch, now: f64) -> Option<Query> {
+fn windows(subject: &Subject, scheme: Scheme, watch: &Watch, pins: &Pins, now: f64) -> Option<Query> {
     let mut names = Vec::new();
     let mut bounds: Option<BTreeSet<String>> = Some(BTreeSet::new());
-    for (_, gate) in subject.gates_of(scheme) {
-        if let Some(pin) = watch.pins.get(&gate.name).and_then(|text| Pin::read(text)) {
+    for (_, gate) in subject.gates_of(scheme, Some(pins)) {
+        if let Some(pin) = pins.get(&gate.name) {
             names.extend(pin.names(gate, scheme));
-            bounds = bounds.zip(bounds_of(gate, &pin)).map(|(known, more)| known.into_iter().chain(more).collect());
+            bounds = bounds.zip(bounds_of(gate, pin)).map(|(known, more)| known.into_iter().chain(more).collect());
         } else {
             names.extend(presets::candidates(gate, scheme));
             let own = if matches!(gate.kind, GateKind::Slow { .. }) { None } else { bounds_of(gate, &Pin::default()) };
@@ -275,6 +296,7 @@ fn windows(subject: &Subject, scheme: Scheme, watch: &Watch, now: f64) -> Option
         Scheme::Pods => {
             names.extend(["up", "process_start_time_seconds", "scrape_duration_seconds"].map(str::to_owned));
         }
+        Scheme::Pushed(_) => names.push(pushed::BEAT.to_owned()),
         Scheme::Evals => names.push("up".to_owned()),
         Scheme::Gateway(_) => {}
     }
@@ -302,19 +324,26 @@ fn bounds_of(gate: &Gate, pin: &Pin) -> Option<Vec<String>> {
 }
 
 /// The user's own queries. In preflight, when the canary has had no traffic, about stable.
-fn values(subject: &Subject, ask: &Ask, now: f64) -> Vec<Query> {
+fn values(subject: &Subject, ask: &Ask, pins: &Pins, now: f64) -> Vec<Query> {
     let revision = match ask {
         Ask::Baseline => &subject.stable,
         Ask::Windows => subject.canary.as_ref().unwrap_or(&subject.stable),
     };
-    let one = |(place, gate): (usize, &Gate)| {
-        let GateKind::Query { promql, .. } = &gate.kind else { return None };
-        let scheme = presets::scheme(gate.source);
-        // One that cannot be confined is not asked, which preflight says.
-        let promql = confined(promql, subject, scheme, revision).ok()?;
-        Some(Query { scheme, promql, time: now, from: millis(now), brings: Brings::Value(place) })
-    };
-    subject.gates.iter().enumerate().filter_map(one).collect()
+    let mut queries = Vec::new();
+    for (place, gate) in subject.gates.iter().enumerate() {
+        let GateKind::Query { promql, .. } = &gate.kind else { continue };
+        let schemes: Vec<Scheme> = match ask {
+            Ask::Baseline => presets::scheme(gate.source).ways().collect(),
+            Ask::Windows => vec![pin::scheme(gate, pins)],
+        };
+        for scheme in schemes {
+            // One that cannot be confined is not asked, which preflight says.
+            let Ok(promql) = confined(promql, subject, scheme, revision) else { continue };
+            let brings = Brings::Value(place);
+            queries.push(Query { scheme, promql, time: now, from: millis(now), brings });
+        }
+    }
+    queries
 }
 
 /// A target that has been silent for 20 intervals more than the others (and two minutes: the interval may have become
@@ -331,15 +360,24 @@ fn oldest(watch: &Watch, scheme: Scheme, interval: i64) -> Option<i64> {
 }
 
 fn baseline(subject: &Subject, scheme: Scheme, now: f64) -> Vec<Query> {
-    let mut names: Vec<String> =
-        subject.gates_of(scheme).flat_map(|(_, gate)| presets::candidates(gate, scheme)).collect();
+    let gates = || subject.gates_of(scheme, None).map(|(_, gate)| gate);
+    let mut names: Vec<String> = gates().flat_map(|gate| presets::candidates(gate, scheme)).collect();
     let mut beat = names.clone();
-    if scheme == Scheme::Pods {
-        names.push("up".to_owned());
-        beat = vec!["up".to_owned()];
-    } else if scheme.is_gateway() {
-        let sources = subject.gates_of(scheme).map(|(_, gate)| presets::definition(gate.source));
-        beat = sources.flat_map(|definition| definition.requests).map(|name| (*name).to_owned()).collect();
+    match scheme {
+        Scheme::Pods => {
+            names.push("up".to_owned());
+            // What is pushed with the labels of a scrape has no `up`.
+            beat = vec!["up".to_owned(), pushed::BEAT.to_owned()];
+        }
+        Scheme::Pushed(_) => {
+            names.push(pushed::BEAT.to_owned());
+            beat.push(pushed::BEAT.to_owned());
+        }
+        Scheme::Gateway(_) => {
+            let requests = gates().flat_map(|gate| presets::definition(gate.source).requests);
+            beat = requests.map(|name| (*name).to_owned()).collect();
+        }
+        Scheme::Evals => {}
     }
     // Votes and costs have no `sampling`.
     let bare =
@@ -351,9 +389,12 @@ fn baseline(subject: &Subject, scheme: Scheme, now: f64) -> Vec<Query> {
     // Whole minutes, so that the slices of all series lie at the same moments.
     let slice = SLICE * (back / SLICES / SLICE + i64::from(back / SLICES % SLICE > 0)).max(1);
     let hour = named(selector(), names).sliced(back, slice).ok();
-    let minutes = named(selector(), beat).raw(RECENT).ok();
+    let beat = named(selector(), beat);
+    let (beat, recent) =
+        if matches!(scheme, Scheme::Pushed(_)) { (beat.equal("le", ""), PUSHES) } else { (beat, RECENT) };
+    let minutes = beat.raw(recent).ok();
     let hour = hour.map(|promql| Query { scheme, promql, time: now, from: now_ms - back, brings: Brings::Slices });
-    let minutes = minutes.map(|promql| Query { scheme, promql, time: now, from: now_ms - RECENT, brings: Brings::Raw });
+    let minutes = minutes.map(|promql| Query { scheme, promql, time: now, from: now_ms - recent, brings: Brings::Raw });
     hour.into_iter().chain(minutes).collect()
 }
 
@@ -363,6 +404,6 @@ fn named(selector: Selector, names: Vec<String>) -> Selector {
 }
 
 /// The pins of all gates that have one.
-pub(crate) fn pins(watch: &Watch) -> BTreeMap<String, Pin> {
+pub(crate) fn pins(watch: &Watch) -> Pins {
     watch.pins.iter().filter_map(|(gate, text)| Some((gate.clone(), Pin::read(text)?))).collect()
 }

@@ -31,7 +31,12 @@ pub struct Selector {
 impl Selector {
     /// Everything in this namespace: the one way to begin, but for gateways.
     pub fn namespace(namespace: &str) -> Self {
-        Self::default().equal("namespace", namespace)
+        Self::within("namespace", namespace)
+    }
+
+    /// The same where another label names the namespace.
+    pub(crate) fn within(label: &'static str, namespace: &str) -> Self {
+        Self::default().equal(label, namespace)
     }
 
     /// For a gateway's series, whose own namespace is another: only these values, each of which holds the rollout's

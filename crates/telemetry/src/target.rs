@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     presets::Scheme,
+    pushed,
     query::{PodRef, Subject},
     routes::Routes,
     selector::Value,
@@ -30,6 +31,10 @@ pub(crate) struct Target<'a> {
     pub(crate) scheme: Scheme,
     /// Empty where it is no pod.
     pub(crate) pod: &'a str,
+    /// Who scraped it, or `service.name` of the process that pushes.
+    pub(crate) job: &'a str,
+    /// It has `up`: somebody scrapes it.
+    pub(crate) up: bool,
     /// Which revision it serves; `None`: it exposes both.
     pub(crate) role: Option<Role>,
     /// Counters with the revision that each belongs to.
@@ -80,7 +85,7 @@ type Place<'a> = (&'a str, &'a str, &'a str);
 pub(crate) fn targets<'a>(subject: &Subject, scheme: Scheme, series: &'a [Series]) -> Vec<Target<'a>> {
     let mut groups: BTreeMap<Place<'a>, Vec<(Role, &'a Series)>> = BTreeMap::new();
     let place = |series: &'a Series| {
-        let pod = if scheme.is_gateway() { "" } else { series.label("pod") };
+        let pod = if scheme.is_gateway() { "" } else { series.label(scheme.names().pod()) };
         (pod, series.label("job"), series.label("instance"))
     };
     let canary = subject.canary.as_deref().map(|revision| Mark::of(subject, scheme, revision));
@@ -89,7 +94,7 @@ pub(crate) fn targets<'a>(subject: &Subject, scheme: Scheme, series: &'a [Series
         Some(canary) if canary.is_on(series) => Some(Role::Canary),
         _ => stable.is_on(series).then_some(Role::Stable),
     };
-    let routes = (scheme == Scheme::Pods).then(|| Routes::of(&subject.probes, series));
+    let routes = matches!(scheme, Scheme::Pods | Scheme::Pushed(_)).then(|| Routes::of(&subject.probes, series));
     let of_users = |series: &Series| routes.as_ref().is_none_or(|routes| routes.of_users(series));
     for series in series {
         if let Some(role) = role(series).filter(|_| of_users(series)) {
@@ -109,8 +114,8 @@ pub(crate) fn targets<'a>(subject: &Subject, scheme: Scheme, series: &'a [Series
 
 /// What tells the series of a revision.
 enum Mark {
-    /// Their pods' names begin so.
-    Pods(String),
+    /// Their pods' names, in this label, begin so.
+    Pods(&'static str, String),
     /// A gateway's label with one of these values.
     Door(&'static str, Vec<Value>),
     /// The label `revision`.
@@ -120,7 +125,7 @@ enum Mark {
 impl Mark {
     fn of(subject: &Subject, scheme: Scheme, revision: &str) -> Self {
         match scheme {
-            Scheme::Pods => Self::Pods(subject.pods(revision)),
+            Scheme::Pods | Scheme::Pushed(_) => Self::Pods(scheme.names().pod(), subject.pods(revision)),
             Scheme::Gateway(door) => {
                 let (label, values) = subject.door(door, revision);
                 Self::Door(label, values)
@@ -131,7 +136,7 @@ impl Mark {
 
     fn is_on(&self, series: &Series) -> bool {
         match self {
-            Self::Pods(prefix) => series.label("pod").starts_with(prefix.as_str()),
+            Self::Pods(label, prefix) => series.label(label).starts_with(prefix.as_str()),
             Self::Door(label, values) => {
                 let text = series.label(label);
                 values.iter().any(|value| value.takes(text))
@@ -141,16 +146,25 @@ impl Mark {
     }
 }
 
-fn target<'a>(scheme: Scheme, pod: &'a str, job: &str, instance: &str, members: Vec<(Role, &'a Series)>) -> Target<'a> {
+fn target<'a>(
+    scheme: Scheme,
+    pod: &'a str,
+    job: &'a str,
+    instance: &str,
+    members: Vec<(Role, &'a Series)>,
+) -> Target<'a> {
+    let is_pod = matches!(scheme, Scheme::Pods | Scheme::Pushed(_));
     let mut answered = BTreeSet::new();
     let mut scraped = BTreeSet::new();
+    let mut up = false;
     let mut born = None;
-    let mut duration = 0;
+    let mut duration = if matches!(scheme, Scheme::Pushed(_)) { pushed::SETTLE } else { 0 };
     let mut counters = Vec::new();
-    let role = members.first().map(|(role, _)| *role).filter(|_| scheme == Scheme::Pods);
+    let role = members.first().map(|(role, _)| *role).filter(|_| is_pod);
     for (role, series) in members {
         match series.name() {
             "up" => {
+                up = true;
                 scraped.extend(series.samples.iter().map(|sample| sample.at));
                 answered.extend(series.samples.iter().filter(|sample| sample.value >= 1.0).map(|sample| sample.at));
             }
@@ -159,6 +173,8 @@ fn target<'a>(scheme: Scheme, pod: &'a str, job: &str, instance: &str, members: 
                 let last = series.samples.last().map_or(0.0, |sample| sample.value);
                 duration = (last.clamp(0.0, 60.0) * 1000.0).ceil() as i64;
             }
+            // It is there as long as the process pushes, and counts nothing.
+            pushed::BEAT => answered.extend(series.samples.iter().map(|sample| sample.at)),
             _ => {
                 answered.extend(series.samples.iter().map(|sample| sample.at));
                 counters.push((role, series));
@@ -172,6 +188,8 @@ fn target<'a>(scheme: Scheme, pod: &'a str, job: &str, instance: &str, members: 
         key: key(scheme, pod, job, instance),
         scheme,
         pod,
+        job,
+        up,
         role,
         series: counters,
         answered: answered.into_iter().collect(),
@@ -181,7 +199,7 @@ fn target<'a>(scheme: Scheme, pod: &'a str, job: &str, instance: &str, members: 
     }
 }
 
-/// `p:POD:HASH`; the hash of job and instance keeps two endpoints of a pod apart.
+/// `p:POD:HASH` (`o:POD:HASH` where it pushes); the hash of job and instance keeps two endpoints of a pod apart.
 fn key(scheme: Scheme, pod: &str, job: &str, instance: &str) -> String {
     let shown = if pod.is_empty() { instance } else { pod };
     let mut key = format!("{}:{shown}:", scheme.letter());
@@ -193,5 +211,5 @@ fn key(scheme: Scheme, pod: &str, job: &str, instance: &str) -> String {
 
 /// The pod in a watermark's key.
 pub(crate) fn pod_of(key: &str) -> Option<&str> {
-    key.strip_prefix("p:")?.rsplit_once(':').map(|(pod, _)| pod)
+    key.strip_prefix("p:").or_else(|| key.strip_prefix("o:"))?.rsplit_once(':').map(|(pod, _)| pod)
 }

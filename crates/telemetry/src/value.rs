@@ -7,7 +7,9 @@ use microapp_core::{
 
 use crate::{
     own::confined,
-    presets,
+    pin::{self, Pins},
+    presets::{self, Scheme},
+    pushed::Names,
     query::{Brings, Query, Subject},
     series::Answer,
 };
@@ -31,18 +33,19 @@ fn value(answer: &Answer) -> Result<Side, Unknown> {
     }
 }
 
-fn find<'a>(place: usize, asked: &[(Query, &'a Answer)]) -> Option<&'a Answer> {
-    asked.iter().find(|(query, _)| query.brings == Brings::Value(place)).map(|(_, answer)| *answer)
+fn find<'a>(place: usize, scheme: Scheme, asked: &[(Query, &'a Answer)]) -> Option<&'a Answer> {
+    let is_it = |query: &Query| query.brings == Brings::Value(place) && query.scheme == scheme;
+    asked.iter().find(|(query, _)| is_it(query)).map(|(_, answer)| *answer)
 }
 
 /// The values of this moment belong to the newest window; of the time before nothing is known.
-pub(crate) fn put(subject: &Subject, asked: &[(Query, &Answer)], windows: &mut [Window]) {
+pub(crate) fn put(subject: &Subject, pins: &Pins, asked: &[(Query, &Answer)], windows: &mut [Window]) {
     let Some((newest, earlier)) = windows.split_last_mut() else { return };
     for (place, gate) in subject.gates.iter().enumerate() {
         if !matches!(gate.kind, GateKind::Query { .. }) {
             continue;
         }
-        let result = find(place, asked).map_or(Err(Unknown::BadQuery), value);
+        let result = find(place, pin::scheme(gate, pins), asked).map_or(Err(Unknown::BadQuery), value);
         let sides = result.map(|value| Sides { canary: Some(value), ..Sides::default() });
         newest.gates.insert(gate.name.clone(), sides);
         for window in &mut *earlier {
@@ -51,17 +54,57 @@ pub(crate) fn put(subject: &Subject, asked: &[(Query, &Answer)], windows: &mut [
     }
 }
 
-/// What the query says of stable, in preflight.
-pub(crate) fn before(subject: &Subject, place: usize, asked: &[(Query, &Answer)]) -> Result<Before, Unfit> {
+/// What the query says of stable, in preflight, and by which labels it is confined where it is about what the pods push.
+/// `pins`: what was found for the other gates.
+pub(crate) fn before(
+    subject: &Subject,
+    place: usize,
+    asked: &[(Query, &Answer)],
+    pins: &Pins,
+) -> Result<(Before, Option<Names>), Unfit> {
+    let own = presets::scheme(subject.gates[place].source);
+    let others: Vec<Option<Names>> = subject
+        .gates
+        .iter()
+        .filter(|gate| presets::scheme(gate.source) == own)
+        .filter_map(|gate| Some(pins.get(&gate.name)?.pushed))
+        .collect();
+    let all_push = |names: Names| !others.is_empty() && others.iter().all(|other| *other == Some(names));
+    let about = |scheme: Scheme| {
+        let pushed = match scheme {
+            Scheme::Pushed(names) => Some(names),
+            Scheme::Pods => Some(Names::Plain).filter(|names| all_push(*names)),
+            Scheme::Gateway(_) | Scheme::Evals => None,
+        };
+        asked_about(subject, place, scheme, asked).map(|before| (before, pushed))
+    };
+    let mut ways: Vec<Scheme> = own.ways().collect();
+    // A query that says 0 where it finds nothing is about what the others are about.
+    if all_push(Names::Attributes) {
+        ways.reverse();
+    }
+    let (last, earlier) = ways.split_last().map_or((own, &[][..]), |(last, earlier)| (*last, earlier));
+    let mut first = None;
+    for scheme in earlier {
+        match about(*scheme) {
+            Err(unfit) if unfit.reason == Unknown::NoData => first = first.or(Some(unfit)),
+            found => return found,
+        }
+    }
+    about(last).map_err(|unfit| first.unwrap_or(unfit))
+}
+
+/// The same in one scheme.
+fn asked_about(subject: &Subject, place: usize, scheme: Scheme, asked: &[(Query, &Answer)]) -> Result<Before, Unfit> {
     let gate = &subject.gates[place];
     let unfit = |reason, message: String, fatal| Unfit { reason, message, fatal };
     let GateKind::Query { promql, .. } = &gate.kind else {
         return Err(unfit(Unknown::BadQuery, "the gate has no query".to_owned(), true));
     };
-    if let Err(error) = confined(promql, subject, presets::scheme(gate.source), &subject.stable) {
+    if let Err(error) = confined(promql, subject, scheme, &subject.stable) {
         return Err(unfit(Unknown::BadQuery, error.to_string(), true));
     }
-    let answered = find(place, asked).map_or(Err(Unknown::NoData), value);
+    let answered = find(place, scheme, asked).map_or(Err(Unknown::NoData), value);
     let side = answered.map_err(|reason| {
         let why = match reason {
             Unknown::NoData => "brought no series",

@@ -3,11 +3,15 @@
 
 use std::collections::BTreeMap;
 
-use microapp_core::counts::{Side, Sides, Unknown, Watch, Window};
+use microapp_core::{
+    counts::{Side, Sides, Unknown, Watch, Window},
+    strategy::GateKind,
+};
 
 use crate::{
     delta::{Increment, Known, Wanted, increments},
-    presets::{self, Scheme},
+    pin::{self, Pins},
+    presets::Scheme,
     query::{Subject, forgotten, millis},
     target::{Role, Target, median, pod_of},
 };
@@ -31,19 +35,9 @@ pub(crate) struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// Differences the target's samples. `from`: the first moment that was asked for.
-    pub(crate) fn new(
-        target: Target<'a>,
-        wanted: &'a [Wanted<'a>],
-        subject: &Subject,
-        watch: &Watch,
-        from: i64,
-    ) -> Self {
+    /// Differences the target's samples. `fresh`: it counts from zero since then, where it is seen for the first time.
+    pub(crate) fn new(target: Target<'a>, wanted: &'a [Wanted<'a>], watch: &Watch, fresh: Option<i64>) -> Self {
         let watermark = watch.watermarks.get(&target.key).copied();
-        let fresh = target
-            .pod_ref(subject)
-            .map(|pod| millis(pod.started))
-            .filter(|started| *started > subject.start() && *started >= from);
         let increments = increments(&target, Known { watermark, fresh }, wanted);
         Self { target, wanted, increments, watermark }
     }
@@ -70,6 +64,8 @@ impl Grid {
 /// Everything that [`windows`] looks at.
 pub(crate) struct View<'a> {
     pub(crate) subject: &'a Subject,
+    /// What preflight chose.
+    pub(crate) pins: &'a Pins,
     pub(crate) sources: &'a [Source<'a>],
     /// Gates that have nothing to read, and why.
     pub(crate) refused: &'a BTreeMap<usize, Unknown>,
@@ -217,7 +213,7 @@ impl View<'_> {
         let kind = &self.subject.gates[place].kind;
         for source in self.sources.iter().filter(|source| source.target.serves(role)) {
             let Some(cell) = source.wanted.iter().position(|wanted| wanted.index == place) else { continue };
-            let own = presets::scheme(self.subject.gates[place].source) == source.target.scheme;
+            let own = pin::scheme(&self.subject.gates[place], self.pins) == source.target.scheme;
             present |= own && source.target.answered.iter().any(|at| *at <= end && *at > end - 3 * grid.length);
             for increment in source.unused(self.begin()).filter(|increment| takes(source, increment)) {
                 match &increment.cells[cell][role as usize] {
@@ -292,20 +288,34 @@ impl View<'_> {
         pod_of(key).is_some_and(|pod| pods.into_iter().any(|known| known.name == pod))
     }
 
-    /// Has each canary pod answered a scrape since it started? Gateways and judges: have they at all?
+    /// Has each canary pod answered a scrape since it started? Gateways: have they at all? A pod that pushes may have
+    /// nothing to push before its first request, and a judge nothing to judge.
     fn canary_seen(&self) -> bool {
-        self.subject.schemes().into_iter().all(|scheme| {
+        let schemes = self.subject.schemes(Some(self.pins));
+        let pushes = schemes.iter().any(|scheme| matches!(scheme, Scheme::Pushed(_)));
+        schemes.into_iter().all(|scheme| {
             let mut own = self.sources.iter().map(|source| &source.target).filter(|t| t.scheme == scheme);
-            if scheme != Scheme::Pods {
-                return own.any(|target| !target.answered.is_empty()) || scheme == Scheme::Evals;
+            match scheme {
+                Scheme::Pushed(_) | Scheme::Evals => true,
+                Scheme::Gateway(_) => own.any(|target| !target.answered.is_empty()),
+                // A query of the user's may be about others than pods that push.
+                Scheme::Pods if pushes && self.has_queries_alone(scheme) => true,
+                Scheme::Pods => self.are_scraped(&own.collect::<Vec<_>>()),
             }
-            let targets: Vec<&Target> = own.collect();
-            !self.subject.canary_pods.is_empty()
-                && self.subject.canary_pods.iter().all(|pod| {
-                    let answered = targets.iter().filter(|target| target.pod == pod.name).flat_map(|t| &t.answered);
-                    answered.max().is_some_and(|at| *at > millis(pod.started))
-                })
         })
+    }
+
+    fn has_queries_alone(&self, scheme: Scheme) -> bool {
+        let mut gates = self.subject.gates_of(scheme, Some(self.pins));
+        gates.all(|(_, gate)| matches!(gate.kind, GateKind::Query { .. }))
+    }
+
+    fn are_scraped(&self, targets: &[&Target]) -> bool {
+        !self.subject.canary_pods.is_empty()
+            && self.subject.canary_pods.iter().all(|pod| {
+                let answered = targets.iter().filter(|target| target.pod == pod.name).flat_map(|t| &t.answered);
+                answered.max().is_some_and(|at| *at > millis(pod.started))
+            })
     }
 
     /// When the next window can be complete: the last of the expected scrapes that it waits for, never within a

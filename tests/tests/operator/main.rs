@@ -12,6 +12,7 @@ mod invariants;
 mod leaders;
 mod pods;
 mod prometheus;
+mod pushed;
 mod quiet;
 mod speed;
 mod stage;

@@ -39,7 +39,7 @@ impl Builder<'_> {
             mount(spec, &snapshot, raw.mount_path.as_deref());
         }
         for container in containers(spec) {
-            bind(container, raw, revision);
+            bind(container, raw, revision, &self.world.object.namespace);
             let image = container["name"].as_str().and_then(|name| images.get(name));
             if let Some(image) = image {
                 container["image"] = json!(image);
@@ -70,30 +70,43 @@ fn entry<'a>(value: &'a mut Value, key: &str) -> &'a mut Value {
     inner
 }
 
-/// The model binding and the resource attributes. Ours come first, so that the user's variables can refer to them.
-fn bind(container: &mut Value, raw: &Raw, revision: &Revision) {
+/// The model binding and the resource attributes: who a process that pushes its metrics is. Ours come first, so that the
+/// user's variables can refer to them.
+fn bind(container: &mut Value, raw: &Raw, revision: &Revision, namespace: &str) {
     let part = |key: &str| raw.model.get(key).and_then(Value::as_str).unwrap_or_default();
     let mut variables = vec![
         json!({"name": env::MODEL_PROVIDER, "value": part("provider")}),
         json!({"name": env::MODEL_NAME, "value": part("name")}),
         json!({"name": env::MODEL_VERSION, "value": part("version")}),
+        json!({"name": env::POD_NAME, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}),
     ];
-    let version = format!("service.version={revision}");
+    // OpenTelemetry's conventions for services and Kubernetes.
+    let ours = [
+        ("service.version", revision.to_string()),
+        ("k8s.namespace.name", namespace.to_owned()),
+        ("k8s.pod.name", format!("$({})", env::POD_NAME)),
+    ];
+    let pairs: Vec<String> = ours.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let is_ours = |pair: &str| {
+        let key = pair.split('=').next().unwrap_or_default().trim();
+        ours.iter().any(|(own, _)| *own == key)
+    };
     let mut attributes = false;
-    for mut variable in container["env"].as_array().cloned().unwrap_or_default() {
+    let users = container["env"].as_array().cloned().unwrap_or_default();
+    for mut variable in users.into_iter().filter(|variable| variable["name"] != env::POD_NAME) {
         if variable["name"] == env::OTEL_RESOURCE_ATTRIBUTES {
             attributes = true;
             // One that comes from somewhere else cannot be appended to.
             if let Some(users) = variable.get("value").and_then(Value::as_str) {
-                let kept = users.split(',').filter(|pair| !pair.is_empty() && !pair.starts_with("service.version="));
-                let all: Vec<_> = kept.chain([version.as_str()]).collect();
+                let kept = users.split(',').filter(|pair| !pair.is_empty() && !is_ours(pair));
+                let all: Vec<_> = kept.chain(pairs.iter().map(String::as_str)).collect();
                 variable["value"] = json!(all.join(","));
             }
         }
         variables.push(variable);
     }
     if !attributes {
-        variables.push(json!({"name": env::OTEL_RESOURCE_ATTRIBUTES, "value": version}));
+        variables.push(json!({"name": env::OTEL_RESOURCE_ATTRIBUTES, "value": pairs.join(",")}));
     }
     container["env"] = Value::Array(variables);
 }

@@ -15,6 +15,9 @@ use microapp_core::strategy::{Gate, GateKind, Judged, Preset, Share, Slow};
 
 use crate::{
     own::{Picked, base},
+    pin,
+    pin::Pins,
+    pushed::Names,
     series::Series,
 };
 
@@ -23,6 +26,8 @@ use crate::{
 pub enum Scheme {
     /// Each pod is a target (`pod`, `job`, `instance`) and serves one revision.
     Pods,
+    /// The same, but the pods push (OTLP): nobody scrapes them, so that there is no `up`.
+    Pushed(Names),
     /// A gateway (`job`, `instance`) exposes both revisions.
     Gateway(Door),
     /// Whoever judges (`pod`, `job`, `instance`) exposes both revisions, by the label `revision`.
@@ -44,8 +49,10 @@ pub enum Door {
 
 impl Scheme {
     /// All of them, in a fixed order.
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Pods,
+        Self::Pushed(Names::Attributes),
+        Self::Pushed(Names::Plain),
         Self::Gateway(Door::Envoy),
         Self::Gateway(Door::Traefik),
         Self::Gateway(Door::Nginx),
@@ -58,10 +65,26 @@ impl Scheme {
         matches!(self, Self::Gateway(_))
     }
 
+    /// By which labels series name their namespace and their pod.
+    pub(crate) const fn names(self) -> Names {
+        match self {
+            Self::Pushed(names) => names,
+            Self::Pods | Self::Gateway(_) | Self::Evals => Names::Plain,
+        }
+    }
+
+    /// Where preflight asks for stable's series, the surest first. What pods push with the labels of a scrape comes with
+    /// [`Self::Pods`].
+    pub(crate) fn ways(self) -> impl Iterator<Item = Self> {
+        let pushed = (self == Self::Pods).then_some(Self::Pushed(Names::Attributes));
+        std::iter::once(self).chain(pushed)
+    }
+
     /// The letter that begins the keys of its watermarks.
     pub(crate) const fn letter(self) -> char {
         match self {
             Self::Pods => 'p',
+            Self::Pushed(_) => 'o',
             Self::Gateway(_) => 'g',
             Self::Evals => 'e',
         }
@@ -203,18 +226,26 @@ pub const fn scheme(preset: Preset) -> Scheme {
 
 pub(crate) use evals::{FEEDBACK, JUDGES_COST, RESULTS, STARTED, Verdict, verdict};
 
-/// Does the gate read this scheme? Judges cost money too.
-pub(crate) fn reads(gate: &Gate, scheme: Scheme) -> bool {
-    definition(gate.source).scheme == scheme
-        || (scheme == Scheme::Evals && matches!(gate.kind, GateKind::Budget { .. }))
+/// Does the gate read this scheme, or may it, where nothing is pinned yet (`None`)? Judges cost money too.
+pub(crate) fn reads(gate: &Gate, scheme: Scheme, pins: Option<&Pins>) -> bool {
+    let own = match pins {
+        Some(pins) => pin::scheme(gate, pins) == scheme,
+        None => definition(gate.source).scheme.ways().any(|way| way == scheme),
+    };
+    own || is_judges(gate, scheme)
+}
+
+/// Is it about what judging costs, which is none of the preset's?
+pub(crate) fn is_judges(gate: &Gate, scheme: Scheme) -> bool {
+    scheme == Scheme::Evals && matches!(gate.kind, GateKind::Budget { .. }) && definition(gate.source).scheme != scheme
 }
 
 /// Every name that a gate may turn out to need of a scheme, for preflight.
 pub(crate) fn candidates(gate: &Gate, scheme: Scheme) -> Vec<String> {
-    let definition = definition(gate.source);
-    if definition.scheme != scheme {
+    if is_judges(gate, scheme) {
         return vec![JUDGES_COST.to_owned()];
     }
+    let definition = definition(gate.source);
     let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     match &gate.kind {
         GateKind::Share { what: Share::Ratio { bad, total }, .. } => {

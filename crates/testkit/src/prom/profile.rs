@@ -75,6 +75,8 @@ pub struct Traffic {
     pub discovery: Duration,
     /// `evaluator`.
     pub evaluator: String,
+    /// Nobody scrapes the pods: they push (OTLP), each at the interval of a scrape.
+    pub pushes: bool,
 }
 
 impl Traffic {
@@ -88,7 +90,15 @@ impl Traffic {
             scrape: Duration::from_secs(5),
             discovery: Duration::from_secs(2),
             evaluator: "faithfulness".into(),
+            pushes: false,
         }
+    }
+
+    /// Lets the pods push.
+    #[must_use]
+    pub fn pushes(mut self) -> Self {
+        self.pushes = true;
+        self
     }
 
     /// Sets requests per second.

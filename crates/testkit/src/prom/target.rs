@@ -147,6 +147,26 @@ impl Target {
         self.started = now;
     }
 
+    /// What a process pushes that has anything to tell, all of it at one moment. Nothing marks its end.
+    pub fn push(&self, database: &mut Database, time: i64) {
+        if self.counters.is_empty() {
+            return;
+        }
+        let mut info = self.identity.clone();
+        info.insert("__name__".into(), "target_info".into());
+        let info = database.series(info);
+        database.append(info, time, 1.0);
+        for counter in &self.counters {
+            database.append(counter.series, time, counter.value);
+        }
+    }
+
+    /// Another process in its place, with another identity.
+    pub fn replace(&mut self, database: &mut Database, identity: Labels, now: i64) {
+        let next = self.next;
+        *self = Self::new(database, identity, now, next);
+    }
+
     /// Reads everything. A process that does not answer leaves `up` alone, at 0.
     pub fn scrape(&mut self, database: &mut Database, time: i64, answers: bool) {
         database.append(self.up, time, f64::from(u8::from(answers)));

@@ -134,8 +134,11 @@ impl World {
             self.gateway.next += interval;
         }
         for process in self.processes.values_mut().filter(|p| p.target.next <= now) {
-            if self.scraping {
-                process.target.scrape(&mut self.database, now, process.answers && !process.profile.silent);
+            let answers = process.answers && !process.profile.silent;
+            match (self.scraping, self.traffic.pushes) {
+                (true, false) => process.target.scrape(&mut self.database, now, answers),
+                (true, true) if answers => process.target.push(&mut self.database, now),
+                _ => {}
             }
             process.target.next += interval;
         }
@@ -235,7 +238,7 @@ impl World {
         let (now, database) = (self.now, &mut self.database);
         self.processes.retain(|known, process| {
             let stays = running.iter().any(|p| p["metadata"]["uid"] == **known);
-            if !stays {
+            if !stays && !self.traffic.pushes {
                 process.target.end(database, now);
             }
             stays
@@ -252,7 +255,7 @@ impl World {
                 .cast_signed();
                 let earliest = now + self.traffic.discovery.as_millis() as i64;
                 let next = earliest + (phase - earliest).rem_euclid(interval);
-                let target = Target::new(database, identity(pod, &self.traffic.name), now, next);
+                let target = Target::new(database, identity(pod, &self.traffic, restarts), now, next);
                 let revision = pod["metadata"]["labels"]["microapp.dev/revision"].as_str().unwrap_or_default();
                 let (profile, models) = (Arc::clone(&profile), models(pod));
                 Process { target, revision: revision.into(), profile, models, restarts, answers: true }
@@ -261,7 +264,11 @@ impl World {
             process.answers = container["state"]["running"].is_object();
             if process.restarts < restarts {
                 process.restarts = restarts;
-                process.target.restart(database, now);
+                if self.traffic.pushes {
+                    process.target.replace(database, identity(pod, &self.traffic, restarts), now);
+                } else {
+                    process.target.restart(database, now);
+                }
             }
         }
         self.arms = arms(server, &self.traffic, &running);
@@ -272,12 +279,17 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-fn identity(pod: &Value, job: &str) -> Labels {
-    let instance = format!("{}:8080", text(&pod["status"]["podIP"]));
+/// What a scrape writes beside everything, or the resource attributes of a process that pushes.
+fn identity(pod: &Value, traffic: &Traffic, restarts: i64) -> Labels {
+    let (namespace, name, instance) = if traffic.pushes {
+        ("k8s_namespace_name", "k8s_pod_name", format!("{}-{restarts}", text(&pod["metadata"]["uid"])))
+    } else {
+        ("namespace", "pod", format!("{}:8080", text(&pod["status"]["podIP"])))
+    };
     let labels = [
-        ("job", job.to_owned()),
-        ("namespace", text(&pod["metadata"]["namespace"])),
-        ("pod", text(&pod["metadata"]["name"])),
+        ("job", traffic.name.clone()),
+        (namespace, text(&pod["metadata"]["namespace"])),
+        (name, text(&pod["metadata"]["name"])),
         ("instance", instance),
     ];
     labels.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
