@@ -446,7 +446,7 @@ fn captured() -> (Store, serde_json::Value, impl Fn(&str) -> f64) {
 
 fn captured_gates() -> Vec<Gate> {
     let slow = |name: &str, max_micros, preset| {
-        gate(name, GateKind::Slow { what: Slow::Response, slow_ppm: 50_000, max_micros }, preset)
+        gate(name, GateKind::Slow { what: Slow::Response, slow_ppm: 50_000, max_micros, own: None }, preset)
     };
     let http = GateKind::Share { what: Share::Errors, max_ppm: 10_000 };
     vec![
