@@ -130,12 +130,13 @@ fn own(gate: &Gate, exposed: &Exposed) -> Option<String> {
 fn instead(kind: &GateKind, exposed: &Exposed) -> Option<String> {
     match kind {
         GateKind::Share { what: Share::Throttled, .. } => counter("429", exposed),
-        GateKind::Share { what: Share::Errors, .. } | GateKind::Traffic => counter(words::FAILED, exposed),
+        GateKind::Share { what: Share::Errors, .. } => counter(words::FAILED, exposed),
         GateKind::Slow { what, .. } => histogram(*what, exposed),
         GateKind::Share { what: Share::Truncated | Share::Ratio { .. }, .. }
         | GateKind::Mean { .. }
         | GateKind::Budget { .. }
         | GateKind::Model { .. }
+        | GateKind::Traffic
         | GateKind::Saturation { .. }
         | GateKind::Judged { .. }
         | GateKind::Query { .. } => None,
@@ -154,7 +155,7 @@ fn alike(kind: &GateKind, exposed: &Exposed) -> Option<String> {
         ));
     }
     let known = counters(exposed);
-    (matches!(kind, GateKind::Share { .. } | GateKind::Traffic) && !known.is_empty()).then(|| {
+    (matches!(kind, GateKind::Share { .. }) && !known.is_empty()).then(|| {
         format!(
             "stable counts requests in {}: write a ratio gate where a label or a counter of failures says how they ended{}",
             names(&known),
