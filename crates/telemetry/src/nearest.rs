@@ -52,13 +52,13 @@ pub(crate) fn nearest(gate: &Gate, exposed: &Exposed) -> Option<String> {
 
 /// Why there is nothing to choose from.
 fn nothing(exposed: &Exposed) -> String {
-    if exposed.is_empty() {
-        "stable exposes nothing: no series has these labels, since the scrape sets others or the pods are not scraped; an \
-         application that only sends spans or pushes has none either"
-            .to_owned()
-    } else {
+    if exposed.has("up") {
         "stable exposes nothing of its own: its pods are scraped, but no request is counted; spans are no metrics, so give \
          the application a meter with a Prometheus exporter, and the scrape its port and path"
+            .to_owned()
+    } else {
+        "stable exposes nothing: none of its pods is scraped with the labels namespace and pod; an application that only \
+         sends spans has nothing to scrape, and metrics that it pushes need both labels"
             .to_owned()
     }
 }

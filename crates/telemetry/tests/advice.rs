@@ -264,10 +264,24 @@ async fn counters_that_do_not_say_how_requests_ended_are_listed() {
 #[tokio::test]
 async fn a_stable_that_exposes_nothing_is_told_so() {
     let nothing = Asked::default().refused(share(Share::Errors, Preset::OtelGenai)).await.message;
-    assert!(nothing.contains("; stable exposes nothing: no series has these labels"), "{nothing}");
-    let spans = of("process_start_time_seconds{} python_info{} target_info{}");
+    assert!(nothing.contains("; stable exposes nothing: none of its pods is scraped with the labels"), "{nothing}");
+    let cluster = "kube_pod_status_ready{condition=\"true\"} container_network_receive_bytes_total{} ALERTS{} \
+                   node_namespace_pod_container:container_memory_rss{}";
+    let spans = of(&format!("process_start_time_seconds{{}} python_info{{}} target_info{{}} {cluster}"));
     let message = said(&spans, share(Share::Errors, Preset::OtelGenai)).await;
     assert!(message.contains("; stable exposes nothing of its own: its pods are scraped"), "{message}");
+    let app = of(&format!("http_requests_total{{status=\"200\"}} {cluster}"));
+    let message = said(&app, slow(Slow::FirstToken, Preset::OtelGenai)).await;
+    assert!(message.ends_with("; stable has http_requests_total"), "{message}");
+    let mut unscraped = Store::default();
+    let labels = [("__name__", "kube_pod_info"), ("namespace", "fintech"), ("pod", STABLE), ("job", "ksm")];
+    unscraped.put(&labels, -30.0, 1.0);
+    let asked = Asked { store: unscraped, ..Asked::default() };
+    let message = asked.refused(share(Share::Errors, Preset::OtelGenai)).await.message;
+    assert!(
+        message.contains("; stable exposes nothing: none of its pods is scraped"),
+        "the cluster knows it: {message}"
+    );
 }
 
 #[tokio::test]
