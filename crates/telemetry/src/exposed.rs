@@ -65,14 +65,9 @@ impl Exposed {
         self.0.contains_key(name)
     }
 
-    /// Is there anything, be it of the scrape alone?
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The names of what the application counts, without the runtime's and the scrape's own.
+    /// The names of what the application counts itself.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str).filter(|name| !is_of_the_runtime(name))
+        self.0.keys().map(String::as_str).filter(|name| !is_of_others(name))
     }
 
     /// Its labels that say how a request ended.
@@ -81,11 +76,27 @@ impl Exposed {
     }
 }
 
-/// What client libraries and Prometheus itself add to every target.
-fn is_of_the_runtime(name: &str) -> bool {
-    const PREFIXES: &[&str] =
-        &["process_", "python_", "nodejs_", "go_", "jvm_", "dotnet_", "ruby_", "scrape_", "promhttp_", "otel_scope_"];
+/// What client libraries, sidecars and Prometheus add to every target, and what the cluster says of every pod
+/// (kube-state-metrics, cAdvisor, the rules of kube-prometheus).
+fn is_of_others(name: &str) -> bool {
+    const PREFIXES: &[&str] = &[
+        "process_",
+        "python_",
+        "nodejs_",
+        "go_",
+        "jvm_",
+        "dotnet_",
+        "ruby_",
+        "scrape_",
+        "promhttp_",
+        "otel_scope_",
+        "prober_",
+        "istio_agent_",
+        "envoy_",
+        "ALERTS",
+    ];
     PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || ["kube_", "container_", "kubelet_"].iter().any(|part| name.contains(part))
         || matches!(name, "up" | "target_info")
         || name.ends_with("_created")
         || name.ends_with("_info")

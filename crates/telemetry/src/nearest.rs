@@ -52,13 +52,13 @@ pub(crate) fn nearest(gate: &Gate, exposed: &Exposed) -> Option<String> {
 
 /// Why there is nothing to choose from.
 fn nothing(exposed: &Exposed) -> String {
-    if exposed.is_empty() {
-        "stable exposes nothing: no series has these labels, since the scrape sets others or the pods are not scraped; an \
-         application that only sends spans or pushes has none either"
-            .to_owned()
-    } else {
+    if exposed.has("up") {
         "stable exposes nothing of its own: its pods are scraped, but no request is counted; spans are no metrics, so give \
          the application a meter with a Prometheus exporter, and the scrape its port and path"
+            .to_owned()
+    } else {
+        "stable exposes nothing: none of its pods is scraped with the labels namespace and pod; an application that only \
+         sends spans has nothing to scrape, and metrics that it pushes need both labels"
             .to_owned()
     }
 }
@@ -130,12 +130,13 @@ fn own(gate: &Gate, exposed: &Exposed) -> Option<String> {
 fn instead(kind: &GateKind, exposed: &Exposed) -> Option<String> {
     match kind {
         GateKind::Share { what: Share::Throttled, .. } => counter("429", exposed),
-        GateKind::Share { what: Share::Errors, .. } | GateKind::Traffic => counter(words::FAILED, exposed),
+        GateKind::Share { what: Share::Errors, .. } => counter(words::FAILED, exposed),
         GateKind::Slow { what, .. } => histogram(*what, exposed),
         GateKind::Share { what: Share::Truncated | Share::Ratio { .. }, .. }
         | GateKind::Mean { .. }
         | GateKind::Budget { .. }
         | GateKind::Model { .. }
+        | GateKind::Traffic
         | GateKind::Saturation { .. }
         | GateKind::Judged { .. }
         | GateKind::Query { .. } => None,
@@ -154,7 +155,7 @@ fn alike(kind: &GateKind, exposed: &Exposed) -> Option<String> {
         ));
     }
     let known = counters(exposed);
-    (matches!(kind, GateKind::Share { .. } | GateKind::Traffic) && !known.is_empty()).then(|| {
+    (matches!(kind, GateKind::Share { .. }) && !known.is_empty()).then(|| {
         format!(
             "stable counts requests in {}: write a ratio gate where a label or a counter of failures says how they ended{}",
             names(&known),

@@ -96,7 +96,8 @@ fn cost(preset: Preset) -> Gate {
 
 /// What the exposition would be of these metrics.
 fn of(text: &str) -> Vec<Exposed> {
-    parse(&text.split(' ').map(|series| format!("{series} 40\n")).collect::<String>())
+    let lines: Vec<String> = text.split(' ').map(|series| format!("{series} 40\n")).collect();
+    parse(&lines.concat())
 }
 
 #[tokio::test]
@@ -263,10 +264,24 @@ async fn counters_that_do_not_say_how_requests_ended_are_listed() {
 #[tokio::test]
 async fn a_stable_that_exposes_nothing_is_told_so() {
     let nothing = Asked::default().refused(share(Share::Errors, Preset::OtelGenai)).await.message;
-    assert!(nothing.contains("; stable exposes nothing: no series has these labels"), "{nothing}");
-    let spans = of("process_start_time_seconds{} python_info{} target_info{}");
+    assert!(nothing.contains("; stable exposes nothing: none of its pods is scraped with the labels"), "{nothing}");
+    let cluster = "kube_pod_status_ready{condition=\"true\"} container_network_receive_bytes_total{} ALERTS{} \
+                   node_namespace_pod_container:container_memory_rss{}";
+    let spans = of(&format!("process_start_time_seconds{{}} python_info{{}} target_info{{}} {cluster}"));
     let message = said(&spans, share(Share::Errors, Preset::OtelGenai)).await;
     assert!(message.contains("; stable exposes nothing of its own: its pods are scraped"), "{message}");
+    let app = of(&format!("http_requests_total{{status=\"200\"}} {cluster}"));
+    let message = said(&app, slow(Slow::FirstToken, Preset::OtelGenai)).await;
+    assert!(message.ends_with("; stable has http_requests_total"), "{message}");
+    let mut unscraped = Store::default();
+    let labels = [("__name__", "kube_pod_info"), ("namespace", "fintech"), ("pod", STABLE), ("job", "ksm")];
+    unscraped.put(&labels, -30.0, 1.0);
+    let asked = Asked { store: unscraped, ..Asked::default() };
+    let message = asked.refused(share(Share::Errors, Preset::OtelGenai)).await.message;
+    assert!(
+        message.contains("; stable exposes nothing: none of its pods is scraped"),
+        "the cluster knows it: {message}"
+    );
 }
 
 #[tokio::test]
@@ -311,10 +326,13 @@ async fn without_an_answer_the_refusal_stays_as_it_is() {
 #[tokio::test]
 async fn what_somebody_exposes_reaches_no_message_whole() {
     let long = "x".repeat(3_000);
-    let mut text = format!("requests_total{{status=\"\\n\\u202e{long}\"}} requests_total{{status=\"500\"}}");
+    let mut rows =
+        vec![format!("requests_total{{status=\"\\n\\u202e{long}\"}}"), "requests_total{status=\"500\"}".to_owned()];
     for n in 0..2_000 {
-        text += &format!(" requests_of_{n}_total{{status=\"{n}\"}} {}{n}_total{{}}", &long[..200]);
+        rows.push(format!("requests_of_{n}_total{{status=\"{n}\"}}"));
+        rows.push(format!("{}{n}_total{{}}", &long[..200]));
     }
+    let text = rows.join(" ");
     let exposed = of(&text);
     for gate in [
         share(Share::Errors, Preset::OtelHttp),

@@ -6,7 +6,7 @@ mod common;
 use common::*;
 use microapp_core::{
     counts::{Ask, Counts, Side, Watch},
-    strategy::{GateKind, Judged, Mean, Preset, Share, Slow},
+    strategy::{GateKind, Judged, Mean, OwnHistogram, Preset, Share, Slow},
 };
 use microapp_telemetry::{
     Answer, Brings, Histogram, Labels, PriceTable, Sample, Series, Subject, decode::decode, digest, queries,
@@ -29,12 +29,22 @@ const CAPTURED: [&str; 6] = [
 /// One gate of each kind that reads series.
 fn everything() -> Subject {
     let what = Share::Ratio { bad: "bad_total".to_owned(), total: "all_total".to_owned() };
+    let coded =
+        Share::Ratio { bad: "bad_total{error_type!=\"\"}".to_owned(), total: "all_total{le!=\"1\"}".to_owned() };
+    let family = "gen_ai_client_operation_duration_seconds_bucket".to_owned();
+    let timed = OwnHistogram { histogram: family, matching: Some("{error_type!=\"timeout\"}".to_owned()) };
     let gates = vec![
         errors(),
         latency(2_560_000),
         cost(),
         grounded(),
         gate("own", GateKind::Share { what, max_ppm: 10_000 }, Preset::OtelGenai),
+        gate("coded", GateKind::Share { what: coded, max_ppm: 10_000 }, Preset::OtelGenai),
+        gate(
+            "timed",
+            GateKind::Slow { what: Slow::Response, slow_ppm: 1, max_micros: 1_000_000, own: Some(timed) },
+            Preset::OtelHttp,
+        ),
         gate("model", GateKind::Model { accepted: vec!["m".to_owned()] }, Preset::OtelGenai),
         gate("share", GateKind::Traffic, Preset::OtelGenai),
         gate("budget", GateKind::Budget { max_pico_usd: 1 }, Preset::OtelGenai),

@@ -157,7 +157,8 @@ fn a_value_that_has_not_come_yet_is_told_with_the_values_there_are() {
 
 /// Requests of a metric with these labels and values.
 fn own(rows: &[(&str, f64)]) -> Vec<Exposed> {
-    parse(&rows.iter().map(|(series, value)| format!("{series} {value}\n")).collect::<String>())
+    let lines: Vec<String> = rows.iter().map(|(series, value)| format!("{series} {value}\n")).collect();
+    parse(&lines.concat())
 }
 
 #[test]
