@@ -14,6 +14,7 @@ use microapp_stats::{Form, PlannedGate, RateConfig, RateGate, Tally, mean_step_s
 use serde::{Deserialize, Serialize};
 
 pub use choose::choose;
+pub(crate) use choose::but;
 pub(crate) use pinned::pin;
 
 use crate::{

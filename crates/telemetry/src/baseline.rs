@@ -160,8 +160,8 @@ fn before(
     let seconds = (last - first).max(0) as f64 / 1000.0;
     let phi = if targets.len() > 1 { overdispersion(&gate.kind, &slices) } else { 1.0 };
     let delay = matches!(side, Side::Late { .. }).then(|| delay(&targets, &wanted_gate[0].reader)).flatten();
-    let caveat = caveat::caveat(gate, &pin, &targets, &stable, prices);
-    Ok((Before { phi, delay, caveat, ..Before::of(side, seconds) }, pin))
+    let caveat = caveat::caveat(subject, gate, &pin, &targets, &stable, prices);
+    Ok((Before { phi, delay, caveat, per: pin.per, ..Before::of(side, seconds) }, pin))
 }
 
 /// The name of a series that falls in more than a tenth of the slices, and at least three times, while its process goes

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 
 use microapp_core::{
-    counts::{Unfit, Unknown},
-    strategy::{Gate, GateKind, Judged, Mean, Share},
+    counts::{Per, Unfit, Unknown},
+    strategy::{Gate, GateKind, Judged, Mean, Share, Slow},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    native,
+    means, native,
     own::Picked,
     presets::{self, Definition, FEEDBACK, Form, RESULTS, STARTED, Scheme, Which},
     prices::PriceTable,
+    scopes::{Miss, Scope},
     series::Series,
+    streams::{self, Early, last},
 };
 
 /// Chosen once per attempt, the same for both revisions.
@@ -31,9 +33,26 @@ pub struct Pin {
     /// The token counters.
     #[serde(rename = "t", default, skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<String>,
+    /// What a mean is taken over.
+    #[serde(rename = "p", default, skip_serializing_if = "is_any_request")]
+    pub per: Per,
+    /// The counter of answers whose tokens were counted.
+    #[serde(rename = "c", default, skip_serializing_if = "String::is_empty")]
+    pub counted: String,
+    /// Who names the model that answered.
+    #[serde(rename = "n", default, skip_serializing_if = "Vec::is_empty")]
+    pub named: Vec<String>,
+    /// Not all of stable's answers name it.
+    #[serde(rename = "s", default, skip_serializing_if = "std::ops::Not::not")]
+    pub some: bool,
     /// The evaluator's versions that judged stable.
     #[serde(rename = "v", default, skip_serializing_if = "Vec::is_empty")]
     pub versions: Vec<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over a reference
+fn is_any_request(per: &Per) -> bool {
+    *per == Per::Request
 }
 
 impl Pin {
@@ -76,7 +95,8 @@ impl Pin {
             | GateKind::Traffic
             | GateKind::Saturation { .. } => {
                 let family = Some(self.family.clone()).filter(|family| !family.is_empty());
-                family.into_iter().chain(self.tokens.iter().cloned()).collect()
+                let counted = Some(self.counted.clone()).filter(|counted| !counted.is_empty());
+                family.into_iter().chain(self.tokens.iter().cloned()).chain(counted).collect()
             }
         }
     }
@@ -113,6 +133,9 @@ pub(crate) fn choose(gate: &Gate, stable: &[&Series], prices: &PriceTable, wante
             Which::None => Err(foreign(gate)),
             Which::Among(_) | Which::Beside(..) => {
                 let family = requests()?;
+                if let Some(unfit) = streams::blind(definition, &family, stable) {
+                    return Err(unfit);
+                }
                 let told = |label: &&str| {
                     let mut own = stable.iter().filter(|series| series.name() == family && (definition.user)(series));
                     !own.any(|series| !series.label(label).is_empty())
@@ -138,24 +161,42 @@ pub(crate) fn choose(gate: &Gate, stable: &[&Series], prices: &PriceTable, wante
                 return Err(foreign(gate));
             }
             let counts = || bases.iter().map(|base| format!("{base}_count"));
-            let Some(count) = busiest(definition, counts(), stable) else {
-                return Err(missing(&counts().collect::<Vec<_>>(), wanted));
+            let found = match what {
+                Slow::Response => busiest(definition, counts(), stable),
+                // Two of them say the same of the same answers, and the first ones of streams alone.
+                Slow::FirstToken | Slow::PerToken => preferred(definition, counts(), stable),
             };
+            let count = found.ok_or_else(|| missing(&counts().collect::<Vec<_>>(), wanted))?;
+            let named = match what {
+                Slow::Response => streams::named(definition, &count, stable),
+                Slow::FirstToken | Slow::PerToken => Vec::new(),
+            };
+            match what {
+                Slow::Response => {
+                    let early = Early::of(definition, &count, stable, &named);
+                    if early.any() {
+                        return Err(early.refusal());
+                    }
+                }
+                Slow::FirstToken => every_answer(definition, &count, stable)?,
+                Slow::PerToken => {}
+            }
             let family = count.trim_end_matches("_count").to_owned();
             let (lower, upper) = bounds(&family, stable, *max_micros, definition.per_second)?;
-            Ok(Pin { family, lower, upper, ..Pin::default() })
+            Ok(Pin { family, lower, upper, named, ..Pin::default() })
         }
         GateKind::Mean { what, .. } => {
             if definition.tokens.is_empty() {
                 return Err(foreign(gate));
             }
             let tokens = tokens(gate, stable, prices, *what == Mean::Cost, wanted)?;
-            Ok(Pin { family: requests()?, tokens, ..Pin::default() })
+            let family = requests()?;
+            let (per, counted) = means::denominator(definition, &family, &tokens, stable);
+            Ok(Pin { family, tokens, per, counted, ..Pin::default() })
         }
         GateKind::Budget { .. } => {
-            let spend = definition.spend.iter().find(|name| stable.iter().any(|series| series.name() == **name));
-            let tokens = match spend {
-                Some(counter) => vec![(*counter).to_owned()],
+            let tokens = match spend(definition, stable).filter(|counter| knows_prices(definition, counter, stable)) {
+                Some(counter) => vec![counter.to_owned()],
                 None if definition.tokens.is_empty() => return Err(foreign(gate)),
                 None => tokens(gate, stable, prices, true, wanted)?,
             };
@@ -168,14 +209,18 @@ pub(crate) fn choose(gate: &Gate, stable: &[&Series], prices: &PriceTable, wante
         GateKind::Judged { evaluator, .. } => judged(evaluator.as_deref(), stable, wanted),
         GateKind::Model { .. } => {
             let Some(label) = definition.model.first() else { return Err(foreign(gate)) };
-            let family = requests()?;
+            let names = definition.by_model();
+            let family = busiest(definition, names.iter().map(|name| (*name).to_owned()), stable);
+            let family = family.ok_or_else(|| missing(names, wanted))?;
             if !stable.iter().any(|series| series.name() == family && !series.label(label).is_empty()) {
                 return Err(unfit(
                     Unknown::NoData,
                     format!("{family} of stable has no label {label}, so that nobody can say which model answered"),
                 ));
             }
-            of(family)
+            let named = streams::named(definition, &family, stable);
+            let some = Early::of(definition, &family, stable, &named).any();
+            Ok(Pin { family, named, some, ..Pin::default() })
         }
         GateKind::Traffic => of(requests()?),
         GateKind::Saturation { max_cache_ppm, max_queue } => {
@@ -244,6 +289,55 @@ fn missing<S: AsRef<str>>(names: &[S], wanted: &str) -> Unfit {
     unfit(Unknown::NoData, format!("stable has no series {} with {wanted}", names.join(" or ")))
 }
 
+/// The first of the names that counts anything; otherwise the first that exists.
+fn preferred(
+    definition: &Definition,
+    names: impl Iterator<Item = String> + Clone,
+    stable: &[&Series],
+) -> Option<String> {
+    let exists = |name: &String| streams::calls(definition, name, stable).next().is_some();
+    let counts = |name: &String| streams::calls(definition, name, stable).any(|series| last(series) > 0.0);
+    names.clone().find(counts).or_else(|| names.clone().find(exists))
+}
+
+/// A time to the first token that holds answers in one piece too, with the whole duration of each.
+fn every_answer(definition: &Definition, count: &str, stable: &[&Series]) -> Result<(), Unfit> {
+    let scopes = streams::missing(definition, count, stable, Miss::FirstToken);
+    match scopes.first().filter(|_| count.starts_with("gen_ai_server_")) {
+        None => Ok(()),
+        Some(Scope { name, instead, .. }) => Err(unfit(
+            Unknown::StreamsUnmeasured,
+            format!(
+                "{name} also counts answers that are not streamed in {count}, each with its whole duration, and stable \
+                 has no time to the first chunk of streams alone: {instead}"
+            ),
+        )),
+    }
+}
+
+/// The counter of USD, where there is one.
+pub(crate) fn spend(definition: &Definition, stable: &[&Series]) -> Option<&'static str> {
+    definition.spend.iter().copied().find(|name| stable.iter().any(|series| series.name() == *name))
+}
+
+/// Does the counter of USD have a price for what it counts? Of no model that it names it stays 0 beside counted tokens.
+pub(crate) fn knows_prices(definition: &Definition, counter: &str, stable: &[&Series]) -> bool {
+    let model = |series: &Series| {
+        presets::models(definition, series).into_iter().find(|model| !model.is_empty()).unwrap_or_default().to_owned()
+    };
+    let mut spent: BTreeMap<String, f64> = BTreeMap::new();
+    for series in stable.iter().filter(|series| series.name() == counter) {
+        *spent.entry(model(series)).or_default() += last(series);
+    }
+    let used = stable.iter().filter(|series| {
+        let token = definition.tokens.iter().any(|generation| generation.token(series).is_some());
+        token && (definition.user)(series) && last(series) > 0.0
+    });
+    // Where no model is named, all of them share what was spent.
+    let spent_on = |series: &Series| spent.get(&model(series)).or_else(|| spent.get("")).copied();
+    used.into_iter().all(|series| spent_on(series) != Some(0.0))
+}
+
 /// Of the names that exist the one with the most requests; the first of equals.
 fn busiest(definition: &Definition, names: impl Iterator<Item = String>, stable: &[&Series]) -> Option<String> {
     let mut best: Option<(f64, String)> = None;
@@ -270,7 +364,8 @@ fn bounds(family: &str, stable: &[&Series], max_micros: i64, per_second: i64) ->
     }
     for series in stable.iter().filter(|series| series.name() == name) {
         let text = series.label("le");
-        if let Some(micros) = micros(text, per_second) {
+        // Nothing takes no time: a bound of 0 (the SDKs' usual bounds begin with it) tells nothing apart.
+        if let Some(micros) = micros(text, per_second).filter(|micros| *micros > 0) {
             known.entry(micros).or_insert_with(|| text.to_owned());
         }
     }
@@ -289,9 +384,12 @@ fn bounds(family: &str, stable: &[&Series], max_micros: i64, per_second: i64) ->
         )));
     }
     if max_micros < *lowest {
+        let all: Vec<&str> = known.values().map(String::as_str).collect();
         return Err(fatal(format!(
-            "latency threshold {threshold}s is under the lowest bucket bound {low} {unit} of {family}: choose at least {}s",
-            seconds(*lowest)
+            "latency threshold {threshold}s is under the lowest bucket bound {low} {unit} of {family}: choose at least {}s \
+             (its bounds are {} {unit}), or give the histogram finer bounds by a View",
+            seconds(*lowest),
+            all.join(", ")
         )));
     }
     let lower = known.range(..=max_micros).next_back().map_or(low, |(_, text)| text);

@@ -85,8 +85,8 @@ pub(crate) fn targets<'a>(subject: &Subject, scheme: Scheme, series: &'a [Series
     let canary = subject.canary.as_deref().map(|revision| Mark::of(subject, scheme, revision));
     let stable = Mark::of(subject, scheme, &subject.stable);
     let role = |series: &Series| match &canary {
-        Some(canary) if canary.is_on(series) => Some(Role::Canary),
-        _ => stable.is_on(series).then_some(Role::Stable),
+        Some(canary) if canary.is_on(subject, series) => Some(Role::Canary),
+        _ => stable.is_on(subject, series).then_some(Role::Stable),
     };
     for series in series {
         if let Some(role) = role(series) {
@@ -110,7 +110,7 @@ enum Mark {
     Pods(String),
     /// A gateway's label with one of these values.
     Door(&'static str, Vec<Value>),
-    /// The label `revision`.
+    /// The label `revision`, and `rollout` where the judge knows it.
     Evals(String),
 }
 
@@ -126,14 +126,20 @@ impl Mark {
         }
     }
 
-    fn is_on(&self, series: &Series) -> bool {
+    fn is_on(&self, subject: &Subject, series: &Series) -> bool {
         match self {
             Self::Pods(prefix) => series.label("pod").starts_with(prefix.as_str()),
             Self::Door(label, values) => {
                 let text = series.label(label);
                 values.iter().any(|value| value.takes(text))
             }
-            Self::Evals(revision) => series.label("revision") == revision,
+            Self::Evals(revision) => {
+                let own = match series.label("rollout") {
+                    "" => !subject.is_others(series.label("pod"), revision),
+                    rollout => rollout == subject.name,
+                };
+                own && series.label("revision") == revision
+            }
         }
     }
 }
