@@ -37,16 +37,14 @@ pub(crate) fn caveat(
             bounds(pin).into_iter().chain(streams::lengths(definition, &pin.family, stable)).collect()
         }
         GateKind::Slow { .. } => bounds(pin).into_iter().collect(),
-        GateKind::Mean { what, .. } => {
-            means::caveats(definition, pin, stable, (what == Mean::Cost).then_some(prices))
-        }
+        GateKind::Mean { what, .. } => means::caveats(definition, pin, stable, (what == Mean::Cost).then_some(prices)),
         GateKind::Budget { .. } => budget(gate, pin, targets, stable, prices),
         GateKind::Judged { .. } => anybodys(subject, &pin.family, stable).into_iter().collect(),
-        GateKind::Model { .. } => nameless(definition, pin, stable).into_iter().collect(),
-        GateKind::Share { .. }
-        | GateKind::Traffic
-        | GateKind::Saturation { .. }
-        | GateKind::Query { .. } => Vec::new(),
+        GateKind::Model { .. } => {
+            let configured = definition.model_is.map(str::to_owned);
+            nameless(definition, pin, stable).into_iter().chain(configured).collect()
+        }
+        GateKind::Share { .. } | GateKind::Traffic | GateKind::Saturation { .. } | GateKind::Query { .. } => Vec::new(),
     };
     (!words.is_empty()).then(|| words.join("; "))
 }
@@ -67,10 +65,10 @@ fn anybodys(subject: &Subject, family: &str, stable: &[&Series]) -> Option<Strin
 
 /// Answers that name no model say nothing of which one answered.
 fn nameless(definition: &Definition, pin: &Pin, stable: &[&Series]) -> Option<String> {
-    let Early { good, early, .. } = Early::of(definition, &pin.family, stable, &pin.named);
+    let Early { good, unnamed, .. } = Early::of(definition, &pin.family, stable, &pin.named);
     pin.some.then(|| {
         format!(
-            "{early} of {good} answers of stable name no model (streams that were counted before their answer was there), \
+            "{unnamed} of {good} answers of stable name no model (streams that were counted before their answer was there), \
              and are not looked at"
         )
     })

@@ -21,7 +21,8 @@ pub(crate) struct Answers {
 impl Answers {
     /// Of a counter of calls and the tokens of a generation; `None` where its counters do not say how many they counted.
     fn of(definition: &Definition, family: &str, counted: &str, stable: &[&Series]) -> Option<Self> {
-        let mut observed = calls(definition, counted, stable).filter(|series| is_observation(series)).peekable();
+        let mut observed =
+            calls(definition, counted, stable).filter(|series| is_observation(definition, series)).peekable();
         observed.peek()?;
         let good = calls(definition, family, stable).filter(|series| (definition.good)(series));
         Some(Self { good: good.map(last).sum(), counted: observed.map(last).sum() })
@@ -33,14 +34,20 @@ impl Answers {
     }
 }
 
-/// One for each answer whose tokens were counted.
-pub(crate) fn is_observation(series: &Series) -> bool {
-    series.label("gen_ai_token_type") == "input"
+/// One for each answer whose tokens were counted. Of calls that failed some have counts too (opentelemetry-util-genai
+/// 1.3b0, `_record_client_metrics`: Anthropic says what a stream has used when it begins).
+pub(crate) fn is_observation(definition: &Definition, series: &Series) -> bool {
+    series.label("gen_ai_token_type") == "input" && (definition.good)(series)
 }
 
 /// What the mean is taken over, and the counter of answers whose tokens were counted, where there is one. This is the one
 /// place that chooses it: for another denominator choose another `Per`, and read it in [`mean`].
-pub(crate) fn denominator(definition: &Definition, family: &str, tokens: &[String], stable: &[&Series]) -> (Per, String) {
+pub(crate) fn denominator(
+    definition: &Definition,
+    family: &str,
+    tokens: &[String],
+    stable: &[&Series],
+) -> (Per, String) {
     let counted = counter(definition, tokens).unwrap_or_default();
     match Answers::of(definition, family, counted, stable) {
         Some(answers) if answers.is_partial() => (Per::Counted, counted.to_owned()),
@@ -56,7 +63,13 @@ pub(crate) fn denominator(definition: &Definition, family: &str, tokens: &[Strin
 pub(crate) fn mean(per: Per, answers: u64, counted: Option<u64>) -> Result<u64, Unknown> {
     match (per, counted) {
         (Per::Request | Per::Answer | Per::User, None) | (Per::User, Some(_)) => Ok(answers),
-        (Per::Counted, None) => if answers == 0 { Ok(0) } else { Err(Unknown::TokensMissing) },
+        (Per::Counted, None) => {
+            if answers == 0 {
+                Ok(0)
+            } else {
+                Err(Unknown::TokensMissing)
+            }
+        }
         (Per::Counted, Some(0)) if answers > 0 => Err(Unknown::TokensMissing),
         (Per::Counted, Some(counted)) => Ok(counted),
         (Per::Request | Per::Answer, Some(counted)) if is_short(answers as f64, counted as f64) => {
@@ -68,7 +81,10 @@ pub(crate) fn mean(per: Per, answers: u64, counted: Option<u64>) -> Result<u64, 
 
 /// The generation of these token counters.
 fn generation<'a>(definition: &'a Definition, tokens: &[String]) -> Option<&'a Generation> {
-    definition.tokens.iter().find(|generation| generation.names.iter().any(|(name, _)| tokens.iter().any(|t| t == name)))
+    definition
+        .tokens
+        .iter()
+        .find(|generation| generation.names.iter().any(|(name, _)| tokens.iter().any(|t| t == name)))
 }
 
 fn counter(definition: &Definition, tokens: &[String]) -> Option<&'static str> {

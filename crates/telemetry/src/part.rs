@@ -6,8 +6,8 @@ use microapp_core::{
 };
 
 use crate::{
-    decode,
-    means, own::Picked,
+    decode, means,
+    own::Picked,
     pin::{self, Pin},
     presets::{self, Definition, FEEDBACK, JUDGES_COST, RESULTS, STARTED, Token, Verdict, Which},
     prices::PriceTable,
@@ -123,7 +123,7 @@ impl<'a> Reader<'a> {
                     return (self.definition.good)(series).then_some(Part::Answer(self.pin.per));
                 }
                 if name == self.pin.counted {
-                    let counts = means::is_observation(series) && (self.definition.user)(series);
+                    let counts = means::is_observation(self.definition, series) && (self.definition.user)(series);
                     return counts.then_some(Part::Counted(self.pin.per));
                 }
                 let token = self.token(series)?;
@@ -322,7 +322,11 @@ impl Tally {
     /// Answers that say nothing here: of a stable whose answers all did, more than chance; otherwise all of them.
     fn is_unmeasured(&self) -> bool {
         let all = (self.total + self.early) as f64;
-        if self.some { self.total == 0 && self.early > 0 } else { streams::is_short(all, self.total as f64) && self.early > 0 }
+        if self.some {
+            self.total == 0 && self.early > 0
+        } else {
+            streams::is_short(all, self.total as f64) && self.early > 0
+        }
     }
 
     /// As the gate wants it.
@@ -337,9 +341,7 @@ impl Tally {
                 below: self.total.checked_sub(self.lower).ok_or(Unknown::Inconsistent)?,
                 total: self.total,
             },
-            GateKind::Mean { .. } => {
-                Side::Mean { n: means::mean(self.per, self.total, self.counted)?, sum: self.cost }
-            }
+            GateKind::Mean { .. } => Side::Mean { n: means::mean(self.per, self.total, self.counted)?, sum: self.cost },
             GateKind::Budget { .. } => Side::Mean { n: self.total, sum: self.cost },
             GateKind::Judged { .. } => {
                 Side::Late { bad: self.fail, good: self.pass, void: self.void, started: self.total }

@@ -160,30 +160,7 @@ pub(crate) fn choose(gate: &Gate, stable: &[&Series], prices: &PriceTable, wante
             if bases.is_empty() {
                 return Err(foreign(gate));
             }
-            let counts = || bases.iter().map(|base| format!("{base}_count"));
-            let found = match what {
-                Slow::Response => busiest(definition, counts(), stable),
-                // Two of them say the same of the same answers, and the first ones of streams alone.
-                Slow::FirstToken | Slow::PerToken => preferred(definition, counts(), stable),
-            };
-            let count = found.ok_or_else(|| missing(&counts().collect::<Vec<_>>(), wanted))?;
-            let named = match what {
-                Slow::Response => streams::named(definition, &count, stable),
-                Slow::FirstToken | Slow::PerToken => Vec::new(),
-            };
-            match what {
-                Slow::Response => {
-                    let early = Early::of(definition, &count, stable, &named);
-                    if early.any() {
-                        return Err(early.refusal());
-                    }
-                }
-                Slow::FirstToken => every_answer(definition, &count, stable)?,
-                Slow::PerToken => {}
-            }
-            let family = count.trim_end_matches("_count").to_owned();
-            let (lower, upper) = bounds(&family, stable, *max_micros, definition.per_second)?;
-            Ok(Pin { family, lower, upper, named, ..Pin::default() })
+            slow(definition, *what, *max_micros, stable, wanted)
         }
         GateKind::Mean { what, .. } => {
             if definition.tokens.is_empty() {
@@ -235,6 +212,32 @@ pub(crate) fn choose(gate: &Gate, stable: &[&Series], prices: &PriceTable, wante
         }
         GateKind::Query { .. } => Ok(Pin::default()),
     }
+}
+
+/// A histogram with two bounds around the threshold.
+fn slow(definition: &Definition, what: Slow, max_micros: i64, stable: &[&Series], wanted: &str) -> Result<Pin, Unfit> {
+    let counts: Vec<String> = definition.times(what).iter().map(|base| format!("{base}_count")).collect();
+    let found = match what {
+        Slow::Response => busiest(definition, counts.iter().cloned(), stable),
+        // Two of them say the same of the same answers, and the first ones of streams alone.
+        Slow::FirstToken | Slow::PerToken => preferred(definition, &counts, stable),
+    };
+    let count = found.ok_or_else(|| missing(&counts, wanted))?;
+    let mut named = Vec::new();
+    match what {
+        Slow::Response => {
+            named = streams::named(definition, &count, stable);
+            let early = Early::of(definition, &count, stable, &named);
+            if early.any() {
+                return Err(early.refusal());
+            }
+        }
+        Slow::FirstToken => every_answer(definition, &count, stable)?,
+        Slow::PerToken => {}
+    }
+    let family = count.trim_end_matches("_count").to_owned();
+    let (lower, upper) = bounds(&family, stable, max_micros, definition.per_second)?;
+    Ok(Pin { family, lower, upper, named, ..Pin::default() })
 }
 
 /// A kind of gate that the preset does not know.
@@ -290,14 +293,10 @@ fn missing<S: AsRef<str>>(names: &[S], wanted: &str) -> Unfit {
 }
 
 /// The first of the names that counts anything; otherwise the first that exists.
-fn preferred(
-    definition: &Definition,
-    names: impl Iterator<Item = String> + Clone,
-    stable: &[&Series],
-) -> Option<String> {
-    let exists = |name: &String| streams::calls(definition, name, stable).next().is_some();
-    let counts = |name: &String| streams::calls(definition, name, stable).any(|series| last(series) > 0.0);
-    names.clone().find(counts).or_else(|| names.clone().find(exists))
+fn preferred(definition: &Definition, names: &[String], stable: &[&Series]) -> Option<String> {
+    let exists = |name: &&String| streams::calls(definition, name, stable).next().is_some();
+    let counts = |name: &&String| streams::calls(definition, name, stable).any(|series| last(series) > 0.0);
+    names.iter().find(counts).or_else(|| names.iter().find(exists)).cloned()
 }
 
 /// A time to the first token that holds answers in one piece too, with the whole duration of each.
@@ -407,7 +406,7 @@ fn seconds(micros: i64) -> f64 {
     micros as f64 / 1_000_000.0
 }
 
-/// The first generation of token counters that has input and output; where money is counted, all of models with a
+/// The first generation of token counters that counts, or at least exists; where money is counted, all of models with a
 /// price.
 pub(crate) fn tokens(
     gate: &Gate,
@@ -417,7 +416,11 @@ pub(crate) fn tokens(
     wanted: &str,
 ) -> Result<Vec<String>, Unfit> {
     let definition = presets::definition(gate.source);
-    for generation in definition.tokens {
+    // Of two generations of names the one that counts.
+    let mut generations: Vec<_> = definition.tokens.iter().collect();
+    let counts = |series: &&&Series| (definition.user)(series) && last(series) > 0.0;
+    generations.sort_by_key(|own| !stable.iter().filter(counts).any(|series| own.token(series).is_some()));
+    for generation in generations {
         let found: Vec<&&Series> = stable
             .iter()
             .filter(|series| (definition.user)(series) && generation.names.iter().any(|(n, _)| *n == series.name()))

@@ -13,6 +13,8 @@ pub(crate) enum Miss {
     Break,
     /// Streams that broke off: they are counted nowhere.
     Broken,
+    /// Streams that failed, at their beginning or later: they are counted nowhere.
+    Failed,
     /// Every failed call.
     Failures,
     /// The difference between a stream and another answer: its server-side time to the first token holds the whole
@@ -63,13 +65,10 @@ const SCOPES: [Scope; 13] = [
         misses: &[Miss::Failures],
         instead: "use opentelemetry-instrumentation-genai-langchain",
     },
-    // openlit 1.45.0, instrumentation/openai/openai.py, `TracedSyncStream.__next__` records on `StopIteration` alone;
+    // openlit 1.45.0, instrumentation/openai/openai.py, `TracedSyncStream.__next__` records on `StopIteration` alone, and
+    // `chat_completions` nothing of a stream that is refused;
     // instrumentation/openai/utils.py sets the time to the first token of an answer in one piece to its whole duration.
-    Scope {
-        name: "openlit.otel.metrics",
-        misses: &[Miss::Broken, Miss::FirstToken],
-        instead: GENAI_OPENAI,
-    },
+    Scope { name: "openlit.otel.metrics", misses: &[Miss::Failed, Miss::FirstToken], instead: GENAI_OPENAI },
     // @opentelemetry/instrumentation-openai 0.21.0, instrumentation.js, `_onChatCompletionsStreamIterator` records behind its
     // loop over the stream.
     Scope {

@@ -12,10 +12,11 @@ use crate::{
     series::Series,
 };
 
-/// Who counted: an instrumentation and a provider. Each of them names the model that answered, or never does.
+/// Who counted what: an instrumentation, a provider and an operation. Each of them names the model that answered, or
+/// never does.
 pub(crate) fn speaker(series: &Series) -> String {
     let provider = [series.label("gen_ai_provider_name"), series.label("gen_ai_system")].concat();
-    format!("{}/{provider}", series.label("otel_scope_name"))
+    format!("{}/{provider}/{}", series.label("otel_scope_name"), series.label("gen_ai_operation_name"))
 }
 
 /// A good call that names no model.
@@ -34,7 +35,7 @@ pub(crate) fn is_early(definition: &Definition, series: &Series, named: &[String
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Early {
     pub(crate) good: f64,
-    pub(crate) early: f64,
+    pub(crate) unnamed: f64,
     scope: Option<&'static Scope>,
 }
 
@@ -46,7 +47,7 @@ impl Early {
             let value = last(series);
             found.good += value;
             if value > 0.0 && is_early(definition, series, named) {
-                found.early += value;
+                found.unnamed += value;
                 found.scope = found.scope.or_else(|| Scope::of(series));
             }
         }
@@ -55,20 +56,20 @@ impl Early {
 
     /// More than chance: a scrape may fall between two of a call's numbers.
     pub(crate) fn any(&self) -> bool {
-        is_short(self.good, self.good - self.early)
+        is_short(self.good, self.good - self.unnamed)
     }
 
     /// Why a duration cannot be judged, with the way out.
     pub(crate) fn refusal(&self) -> Unfit {
-        let Self { good, early, scope } = self;
+        let Self { good, unnamed, scope } = self;
         let message = match scope {
             Some(scope) => format!(
-                "{} measures a stream only to its headers ({early} of {good} good calls of stable), so that a slow stream \
+                "{} measures a stream only to its headers ({unnamed} of {good} good calls of stable), so that a slow stream \
                  would count as a fast one: {}",
                 scope.name, scope.instead
             ),
             None => format!(
-                "{early} of {good} good calls of stable name no model that answered, so they were counted before their \
+                "{unnamed} of {good} good calls of stable name no model that answered, so they were counted before their \
                  answer was there: streams, measured only to their headers, and a slow one would count as a fast one; use \
                  an instrumentation that measures them to their end (docs/telemetry.md), or a timeToFirstToken gate"
             ),
@@ -139,6 +140,7 @@ pub(crate) fn unseen(definition: &Definition, family: &str, stable: &[&Series]) 
     let mut words = told(Miss::Failures, "counts no failed call");
     words.extend(told(Miss::Break, "calls a stream that breaks off good"));
     words.extend(told(Miss::Broken, "counts a stream that breaks off nowhere"));
+    words.extend(told(Miss::Failed, "counts a stream that fails nowhere"));
     words.extend(unfinished(definition, family, stable, words.is_empty()));
     words
 }
@@ -154,12 +156,18 @@ fn unfinished(definition: &Definition, family: &str, stable: &[&Series], alone: 
         return is_short(begun, ended).then(|| {
             let open = begun - ended;
             let what = "streams of stable that began did not end (broken off, or left by the user)";
-            if alone { format!("{open} of {begun} {what} and are no failures") } else { format!("{open} of {begun} {what}") }
+            if alone {
+                format!("{open} of {begun} {what} and are no failures")
+            } else {
+                format!("{open} of {begun} {what}")
+            }
         });
     }
     let all = sum(family);
     is_short(begun, all).then(|| {
-        format!("{begun} streams of stable began and {all} calls were counted: streams that break off are counted nowhere")
+        format!(
+            "{begun} streams of stable began and {all} calls were counted: streams that break off are counted nowhere"
+        )
     })
 }
 
@@ -184,7 +192,7 @@ pub(crate) fn lengths(definition: &Definition, base: &str, stable: &[&Series]) -
     let calls = sum(&format!("{base}_sum"), false);
     let requests = sum("http_server_request_duration_seconds_sum", true)
         + sum("http_server_duration_milliseconds_sum", true) / 1000.0;
-    if sum(&family, false) < 20.0 || 2.0 * calls > requests {
+    if sum(&family, false) < 20.0 || 2.0 * calls >= requests {
         return Vec::new();
     }
     vec![format!(

@@ -148,7 +148,7 @@ fn an_instrumentation_that_does_not_see_streams_break_off_is_told() {
         ),
         (
             "openlit",
-            "openlit.otel.metrics counts a stream that breaks off nowhere: use opentelemetry-instrumentation-genai-openai",
+            "openlit.otel.metrics counts a stream that fails nowhere: use opentelemetry-instrumentation-genai-openai",
         ),
         (
             "nodeotel",
@@ -183,7 +183,10 @@ fn the_answers_of_the_application_are_told_of_as_well() {
         }
     }
     let told = asked(&flask, gate(slow.clone())).0.unwrap().caveat.unwrap();
-    assert!(told.starts_with("opentelemetry.instrumentation.flask measures an answer that is streamed only to"), "{told}");
+    assert!(
+        told.starts_with("opentelemetry.instrumentation.flask measures an answer that is streamed only to"),
+        "{told}"
+    );
     assert_eq!(caveat("genai", gate(slow)), "");
 }
 
@@ -243,8 +246,13 @@ fn tokens_of_a_cache_that_nobody_tells_apart_are_said_to_cost_the_full_price() {
 #[test]
 fn tokens_of_a_cache_with_a_type_of_their_own_have_their_own_price() {
     // Envoy AI Gateway's types: those of the cache are among the input, those of reasoning among the output.
-    let types: [(&str, f64); 5] =
-        [("input", 1000.0), ("output", 100.0), ("cached_input", 800.0), ("cache_creation_input", 50.0), ("reasoning", 60.0)];
+    let types: [(&str, f64); 5] = [
+        ("input", 1000.0),
+        ("output", 100.0),
+        ("cached_input", 800.0),
+        ("cache_creation_input", 50.0),
+        ("reasoning", 60.0),
+    ];
     let mut exposed = vec![usage(REQUESTS, &[(MODEL, PINNED)], 10.0)];
     for (kind, sum) in types {
         exposed.push(usage(USAGE, &[(MODEL, PINNED), ("gen_ai_token_type", kind)], sum));
@@ -406,8 +414,97 @@ fn a_provider_that_never_names_a_model_is_no_stream() {
         (REQUESTS, bedrock, 20.0),
         (REQUESTS, openai, 20.0),
         (BUCKETS, &[("gen_ai_provider_name", "aws.bedrock"), ("le", "2.56")][..], 20.0),
-        (BUCKETS, &[("gen_ai_provider_name", "openai"), ("le", "2.56")][..], 20.0),
+        (BUCKETS, &[("gen_ai_provider_name", "openai"), (MODEL, PINNED), ("le", "2.56")][..], 20.0),
     ];
     let window = windows(&rows, &rows, latency(2_560_000));
     assert_eq!(sides(&window, "latency").0, Some(Side::count(0, 40)));
+}
+
+/// What preflight makes of a gate of the rollout `litellm`, whose keys the captured proxy knows.
+fn proxied(exposed: &[Exposed], gate: &Gate) -> Result<Before, Unfit> {
+    let mut store = Store::default();
+    store.exposes("litellm-0", &[-600.0, -300.0, -60.0], exposed);
+    let mut subject = subject(vec![Gate { source: Preset::Litellm, ..gate.clone() }]);
+    "litellm".clone_into(&mut subject.name);
+    match store.ask(&subject, &Ask::Baseline, &Watch::default(), 0.0) {
+        Counts::Baseline { mut gates, .. } => gates.remove(&gate.name).unwrap(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_proxy_names_the_model_that_answered_in_a_counter_of_its_own() {
+    // 134 answers, of which 14 came from the other model, to which the proxy fell back.
+    let found = proxied(&capture("litellm"), &model()).unwrap();
+    assert_eq!(found.side, Side::count(14, 134));
+    assert_eq!(
+        found.caveat.unwrap(),
+        "the model is that of the deployment which answered: what the provider answered with is not seen"
+    );
+    let mut newer = capture("litellm");
+    newer.retain(|(labels, _)| labels["__name__"] != "litellm_requests_metric_total");
+    assert_eq!(proxied(&newer, &model()).unwrap().side, Side::count(14, 134), "by the durations, where it is gone");
+}
+
+#[test]
+fn tokens_of_a_proxy_are_taken_over_its_good_answers() {
+    let found = proxied(&capture("litellm"), &tokens()).unwrap();
+    assert_eq!((found.side, found.per), (Side::Mean { n: 134, sum: 10_869 + 2_469 + 1_400 + 280 }, Per::Answer));
+}
+
+#[test]
+fn cached_tokens_of_a_proxy_have_their_own_price() {
+    let mut exposed = capture("litellm");
+    let price = |exposed: &[Exposed]| match proxied(exposed, &cost()).unwrap() {
+        Before { side: Side::Mean { sum, .. }, caveat: None, .. } => sum,
+        other => panic!("{other:?}"),
+    };
+    let before = price(&exposed);
+    let input = exposed.iter().find(|(labels, _)| labels["__name__"] == "litellm_input_tokens_metric_total").unwrap();
+    let mut cached = input.clone();
+    cached.0.insert("__name__".to_owned(), "litellm_input_cached_tokens_metric_total".to_owned());
+    cached.1 = 1_000.0;
+    assert_eq!(cached.0["model"], "gpt-5-nano");
+    exposed.push(cached);
+    assert_eq!(before - price(&exposed), 1_000 * (50_000 - 5_000));
+}
+
+#[test]
+fn routes_that_prepare_an_answer_are_no_requests_of_users() {
+    let mut exposed = capture("litellm");
+    let mut aside = exposed
+        .iter()
+        .find(|(labels, _)| labels["__name__"] == "litellm_proxy_failed_requests_metric_total")
+        .unwrap()
+        .clone();
+    aside.0.insert("route".to_owned(), "/v1/embeddings".to_owned());
+    let errors = || Gate { source: Preset::Litellm, ..errors() };
+    let before = proxied(&exposed, &errors()).unwrap().side;
+    exposed.push(aside);
+    assert_eq!(proxied(&exposed, &errors()).unwrap().side, before);
+}
+
+#[test]
+fn of_two_generations_of_names_the_one_that_counts_is_read() {
+    let input: &[(&str, &str)] = &[(MODEL, PINNED), ("gen_ai_token_type", "input")];
+    let newer = "gen_ai_client_inference_usage_input_tokens_total";
+    let exposed = [
+        usage(REQUESTS, &[(MODEL, PINNED)], 10.0),
+        usage(USAGE, input, 0.0),
+        usage(newer, &[(MODEL, PINNED)], 1_000.0),
+    ];
+    let (found, pin) = asked(&exposed, tokens());
+    assert!(pin.tokens.contains(&newer.to_owned()), "{pin:?}");
+    assert_eq!(found.unwrap().side, Side::Mean { n: 10, sum: 1_000 });
+}
+
+#[test]
+fn an_agent_that_names_no_model_is_no_stream() {
+    let rows = |name: &str, labels: &[(&str, &str)], bucket: f64| {
+        let chat = [&[("gen_ai_operation_name", "chat"), (MODEL, PINNED)][..], labels].concat();
+        let agent = [&[("gen_ai_operation_name", "invoke_agent")][..], labels].concat();
+        [usage(name, &chat, bucket), usage(name, &agent, bucket)]
+    };
+    let exposed = [rows(REQUESTS, &[], 50.0), rows(BUCKETS, &[("le", "2.56")], 49.0)].concat();
+    assert_eq!(asked(&exposed, latency(2_560_000)).0.unwrap().side, Side::count(2, 100));
 }

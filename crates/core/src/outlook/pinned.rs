@@ -76,5 +76,13 @@ fn before(gate: &api::PinnedGate) -> Option<Before> {
     let phi = phi.as_ref().map_or(Some(1.0), |phi| phi.parse().ok())?;
     let rps = rps.as_ref().map(|rps| rps.parse()).transpose().ok()?;
     let delay = delay_millis.map(|millis| millis as f64 / 1000.0);
-    Some(Before { side, seconds: *millis as f64 / 1000.0, phi, rps, delay, per: per.unwrap_or_default(), caveat: caveat.clone() })
+    Some(Before {
+        side,
+        seconds: *millis as f64 / 1000.0,
+        phi,
+        rps,
+        delay,
+        per: per.unwrap_or_default(),
+        caveat: caveat.clone(),
+    })
 }

@@ -27,6 +27,8 @@ pub(super) static DEFINITION: Definition = Definition {
         ],
     }],
     model: &["model", "requested_model"],
+    // `standard_logging_payload["model"]` is the deployment's, whatever the provider's answer says.
+    model_is: Some("the model is that of the deployment which answered: what the provider answered with is not seen"),
     // The counter of all requests has only the model that was asked for (prometheus.py 1.108.7). These count the good ones.
     by_model: &["litellm_requests_metric_total", "litellm_request_total_latency_metric_count"],
     spend: &["litellm_spend_metric_total"],

@@ -100,6 +100,8 @@ pub(crate) struct Definition {
     pub(crate) model: &'static [&'static str],
     /// The first of them is known once the answer is there: a good call without it was counted before.
     pub(crate) names_answers: bool,
+    /// What to know of that name, where it is not what the provider answered with.
+    pub(crate) model_is: Option<&'static str>,
     /// Counters of requests that have these labels, in order of preference; none: the counters of requests have.
     pub(crate) by_model: &'static [&'static str],
     /// Counters of USD, in order of preference.
@@ -128,6 +130,7 @@ pub(crate) const NOTHING: Definition = Definition {
     tokens: &[],
     model: &[],
     names_answers: false,
+    model_is: None,
     by_model: &[],
     spend: &[],
     cache: &[],
