@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use microapp_api::v1alpha1::MicroAppRolloutSpec;
 use microapp_core::{
     Evidence, Judgement, Position, Strategy,
-    counts::{Before, Counts, Side},
+    counts::{Before, Counts, Per, Side},
     evidence::Preflight,
     fold, judge,
     outlook::{Outlook, Settled, choose},
@@ -44,7 +44,10 @@ fn before(rps: u64) -> BTreeMap<String, Before> {
                 ..one(Side::Count { above: n / 30, below: n / 25, total: n }, 1.0)
             },
         ),
-        ("cost".to_owned(), one(Side::Mean { n, sum: i128::from(n) * 2_000_000_000 }, 1.0)),
+        (
+            "cost".to_owned(),
+            Before { per: Per::Counted, ..one(Side::Mean { n, sum: i128::from(n) * 2_000_000_000 }, 1.0) },
+        ),
         (
             "grounded".to_owned(),
             Before {
@@ -75,7 +78,7 @@ fn what_is_pinned_reads_back_as_what_was_found() {
         let baseline = match gate.gate.name.as_str() {
             "errors" => json!({"counts": [900, 180_000], "millis": 3_600_000, "phi": "1.250000"}),
             "latency" => json!({"counts": [6_000, 7_200, 180_000], "millis": 3_600_000, "caveat": BOUNDS}),
-            "cost" => json!({"counts": [180_000], "sum": "360000000000000", "millis": 3_600_000}),
+            "cost" => json!({"counts": [180_000], "sum": "360000000000000", "per": "Counted", "millis": 3_600_000}),
             _ => json!({"counts": [3_600, 176_391, 5, 180_000], "millis": 3_600_000, "delayMillis": 100}),
         };
         gate.baseline = Some(serde_json::from_value(baseline).unwrap());
@@ -129,6 +132,40 @@ fn what_telemetry_has_to_say_of_a_gate_is_in_the_words() {
     assert!(outlook.findings().ends_with("; latency: its threshold lies between two bounds"), "{}", outlook.findings());
     let said = outlook.lines().into_iter().filter(|line| line.contains(BOUNDS)).collect::<Vec<_>>();
     assert!(said.len() == 1 && said[0].starts_with("latency: stable before: "), "{said:?}");
+}
+
+#[test]
+fn what_a_mean_is_taken_over_is_in_the_words() {
+    let plan = plan(&json!({}));
+    for (per, words) in [
+        (Per::Request, "0.002 USD a request over 180000 requests"),
+        (Per::Answer, "0.002 USD per answer over 180000 answers"),
+        (Per::Counted, "0.002 USD per answer with a token count over 180000 answers"),
+        (Per::User, "0.002 USD per request of a user over 180000 requests"),
+    ] {
+        let mut known = before(50);
+        known.get_mut("cost").unwrap().per = per;
+        let settled = Settled { epsilon_ppm: 5_000, first: 0, interval: 5.0, before: known };
+        let line = Outlook::of(&plan, &settled).lines().remove(2);
+        assert!(line.starts_with(&format!("cost: stable before: {words} in 1 h, ")), "{line}");
+    }
+    let judged = preflight(&plan, 50);
+    assert_eq!(
+        judged.gates.iter().map(|gate| gate.per).collect::<Vec<_>>()[2],
+        Per::Counted,
+        "and stays with the gate"
+    );
+}
+
+#[test]
+fn a_gate_that_cannot_pass_says_what_is_known_of_its_bounds() {
+    let plan = plan(&json!({}));
+    let mut known = before(50);
+    let side = Side::Count { above: 0, below: 180_000, total: 180_000 };
+    known.insert("latency".to_owned(), Before { caveat: Some(BOUNDS.to_owned()), ..Before::of(side, 3600.0) });
+    let (gate, unfit) = choose(&plan, &known, 5.0).unwrap_err();
+    assert_eq!(gate, "latency");
+    assert!(unfit.message.contains(&format!("even with a tolerance of 10% ({BOUNDS}): ")), "{}", unfit.message);
 }
 
 #[test]

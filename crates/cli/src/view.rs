@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube_client::ResourceExt;
 use microapp_api::{
     conditions::{ConditionType, Reason},
-    v1alpha1::{Canary, GateKind, GateStatus, HistoryEntry, MicroAppRollout, MicroAppRolloutStatus, PinnedPlan},
+    v1alpha1::{Canary, GateKind, GateStatus, HistoryEntry, MicroAppRollout, MicroAppRolloutStatus, Per, PinnedPlan},
     values::{Nano, Weight},
 };
 use microapp_core::{
@@ -109,9 +109,16 @@ impl View {
 
     /// A gate's counts on both sides in words: canary, stable.
     pub fn sides(&self, gate: &GateStatus) -> [String; 2] {
-        let sums = self.sums(&gate.name);
+        let (sums, per) = (self.sums(&gate.name), self.per(&gate.name));
         let read = |text: &Option<String>| text.as_deref().and_then(|text| side(text, sums.is_some()));
-        [&gate.canary, &gate.stable].map(|text| explain::side(read(text), sums.unwrap_or_default()))
+        [&gate.canary, &gate.stable].map(|text| explain::side(read(text), sums.unwrap_or_default(), per))
+    }
+
+    /// What the mean of a gate is taken over.
+    fn per(&self, gate: &str) -> Per {
+        let plan = self.status().canary.as_ref().and_then(|canary| canary.plan.as_ref());
+        let pinned = plan.and_then(|plan| plan.gates.iter().find(|pinned| pinned.gate.name == gate));
+        pinned.and_then(|pinned| pinned.baseline.as_ref()?.per).unwrap_or_default()
     }
 
     /// What a gate's sums count; `None` where it counts bad ones.

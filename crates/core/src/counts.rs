@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+pub use microapp_api::v1alpha1::Per;
 use microapp_api::values::Nano;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +39,10 @@ pub enum Unknown {
     MissingBucket,
     /// The model has no price in the table.
     UnknownModel,
+    /// Answers have no token count although those of stable had one.
+    TokensMissing,
+    /// Answers were counted before they were there: streams, measured only to their headers.
+    StreamsUnmeasured,
     /// The comparison is void: another evaluator or another model than the pinned one.
     Void,
     /// The canary gets a fifth, or five times, of the requests that its weight should bring.
@@ -77,6 +82,8 @@ impl Unknown {
             Self::SchemaChanged => "SchemaChanged",
             Self::MissingBucket => "MissingBucket",
             Self::UnknownModel => "UnknownModel",
+            Self::TokensMissing => "TokensMissing",
+            Self::StreamsUnmeasured => "StreamsUnmeasured",
             Self::Void => "Void",
             Self::ShareMismatch => "ShareMismatch",
             Self::Saturated => "Saturated",
@@ -206,6 +213,9 @@ pub struct Before {
     /// The source that was chosen; `None` where nothing was to choose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Preset>,
+    /// Means: what they are taken over.
+    #[serde(default, skip_serializing_if = "is_any_request")]
+    pub per: Per,
     /// For people: what they should know of a gate that works nevertheless.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caveat: Option<String>,
@@ -214,8 +224,13 @@ pub struct Before {
 impl Before {
     /// These counts over so many seconds, and nothing else known.
     pub const fn of(side: Side, seconds: f64) -> Self {
-        Self { side, seconds, phi: 1.0, rps: None, delay: None, source: None, caveat: None }
+        Self { side, seconds, phi: 1.0, rps: None, delay: None, source: None, per: Per::Request, caveat: None }
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over a reference
+pub(crate) fn is_any_request(per: &Per) -> bool {
+    *per == Per::Request
 }
 
 /// What preflight found for one gate.
@@ -269,6 +284,9 @@ pub struct Watch {
     /// with each question; a gate without one is chosen for again.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pins: BTreeMap<String, String>,
+    /// Per gate of a mean: what its pin takes it over.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub per: BTreeMap<String, Per>,
     /// How far the scrapes are apart, where that is not what preflight found.
     #[serde(default, skip_serializing_if = "Pace::is_default")]
     pub pace: Pace,

@@ -9,7 +9,7 @@ use microapp_api::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    counts::{Side, Unknown},
+    counts::{Per, Side, Unknown},
     evidence::{GateView, Rule},
     strategy::{GateKind, Mean},
 };
@@ -18,15 +18,15 @@ use crate::{
 pub fn breach(gate: &GateView, weight: Weight) -> String {
     let [canary, stable] = gate.seen;
     if let Some(note) = &gate.note {
-        return format!("gate {} fails at {weight}: {note}; canary {}", gate.name, side(canary, gate.unit));
+        return format!("gate {} fails at {weight}: {note}; canary {}", gate.name, side(canary, gate.unit, gate.per));
     }
     let because = gate.rule.map_or_else(String::new, |rule| format!("; {}", decided(rule)));
     let spared = gate.spared.map_or_else(String::new, |bad| format!("; with {bad} bad or fewer it would have gone on"));
     format!(
         "gate {} fails at {weight}: canary {}; stable {}; {}{because}{spared}",
         gate.name,
-        side(canary, gate.unit),
-        side(stable, gate.unit),
+        side(canary, gate.unit, gate.per),
+        side(stable, gate.unit, gate.per),
         chance(gate.ln_fail)
     )
 }
@@ -70,7 +70,7 @@ pub fn over(gate: &GateView) -> String {
     format!(
         "gate {} looks bad at 100 %: canary {} in this step; back to where stable can be compared with it",
         gate.name,
-        side(gate.step[0], gate.unit)
+        side(gate.step[0], gate.unit, gate.per)
     )
 }
 
@@ -142,26 +142,37 @@ impl Unit {
     }
 }
 
-/// A side's counts in words.
-pub fn side(side: Option<Side>, unit: Unit) -> String {
+/// A side's counts in words; a mean with what it is taken over.
+pub fn side(side: Option<Side>, unit: Unit, per: Per) -> String {
     let share = |bad: u64, total: u64| {
         if total == 0 { String::new() } else { format!(" ({})", percent(bad as f64 / total as f64)) }
     };
     match side {
         None => "has no data".to_owned(),
         Some(Side::Count { above, total, .. }) => format!("{above} bad of {total} requests{}", share(above, total)),
-        Some(Side::Mean { n: 0, .. }) => "0 requests".to_owned(),
-        Some(Side::Mean { n, sum }) if unit == Unit::Tokens => {
-            format!("{:.0} tokens a request over {n} requests", sum as f64 / n as f64)
-        }
         Some(Side::Mean { n, sum }) => {
-            format!("{} USD a request over {n} requests", dollars(sum / i128::from(n)))
+            let (each, all) = unit_of(per);
+            match (n, unit) {
+                (0, _) => format!("0 {all}"),
+                (_, Unit::Tokens) => format!("{:.0} tokens {each} over {n} {all}", sum as f64 / n as f64),
+                (_, Unit::Usd) => format!("{} USD {each} over {n} {all}", dollars(sum / i128::from(n))),
+            }
         }
         Some(Side::Value { nano }) => Nano(nano).to_string(),
         Some(Side::Late { bad, good, void, started }) => {
             let open = started.saturating_sub(void + bad + good);
             format!("{bad} bad of {} verdicts{}, {open} open", bad + good, share(bad, bad + good))
         }
+    }
+}
+
+/// What a mean is taken over, one of them and all.
+const fn unit_of(per: Per) -> (&'static str, &'static str) {
+    match per {
+        Per::Request => ("a request", "requests"),
+        Per::Answer => ("per answer", "answers"),
+        Per::Counted => ("per answer with a token count", "answers"),
+        Per::User => ("per request of a user", "requests"),
     }
 }
 
@@ -229,6 +240,12 @@ pub const fn unknown(why: Unknown) -> &'static str {
         Unknown::SchemaChanged => "has a histogram whose bounds changed",
         Unknown::MissingBucket => "has no histogram bucket at its threshold",
         Unknown::UnknownModel => "has no price for the model",
+        Unknown::TokensMissing => {
+            "has answers without a token count, where stable's had one (streams without usage: set stream_options.include_usage)"
+        }
+        Unknown::StreamsUnmeasured => {
+            "has streams that were measured only to their headers, where stable's answers were measured to their end"
+        }
         Unknown::Void => "compares nothing: another evaluator or model than the pinned one answers",
         Unknown::ShareMismatch => {
             "compares nothing: the canary does not get the share of the requests that its weight gives it"

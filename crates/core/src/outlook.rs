@@ -13,6 +13,7 @@ use microapp_api::values::Weight;
 use microapp_stats::{Form, PlannedGate, RateConfig, RateGate, Tally, mean_step_seconds, slower};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use choose::but;
 pub use choose::choose;
 pub(crate) use pinned::pin;
 

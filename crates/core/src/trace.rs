@@ -186,7 +186,7 @@ fn counted(counts: &Counts) -> Counts {
 }
 
 fn counted_watch(watch: &Watch) -> Watch {
-    Watch { watermarks: BTreeMap::new(), pins: BTreeMap::new(), ..watch.clone() }
+    Watch { watermarks: BTreeMap::new(), pins: BTreeMap::new(), per: BTreeMap::new(), ..watch.clone() }
 }
 
 /// A decision that came out differently.

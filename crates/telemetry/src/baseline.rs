@@ -258,8 +258,8 @@ fn before(
     let phi = if targets.len() > 1 { overdispersion(&gate.kind, &slices) } else { 1.0 };
     let delay = matches!(side, Side::Late { .. }).then(|| delay(&targets, &wanted_gate[0].reader)).flatten();
     let mixed = || caveat::mixed(&pin, &sum);
-    let caveat = note.or_else(mixed).or_else(|| caveat::caveat(gate, &pin, &targets, &stable, prices));
-    Ok((Before { phi, delay, caveat, ..Before::of(side, seconds) }, Pin { pushed, ..pin.clone() }))
+    let caveat = note.or_else(mixed).or_else(|| caveat::caveat(subject, gate, &pin, &targets, &stable, prices));
+    Ok((Before { phi, delay, caveat, per: pin.per, ..Before::of(side, seconds) }, Pin { pushed, ..pin.clone() }))
 }
 
 /// By which labels the series that a gate reads are told apart, where nobody scrapes them.

@@ -3,32 +3,92 @@
 use microapp_core::{
     counts::Side,
     explain::dollars,
-    strategy::{Gate, GateKind},
+    strategy::{Gate, GateKind, Mean, Share, Slow},
 };
 
 use crate::{
     delta::{Known, Wanted, increments},
+    means,
     part::{Reader, Tally},
     pin::{self, Pin},
-    presets,
+    presets::{self, Definition},
     prices::PriceTable,
+    query::Subject,
     series::Series,
+    streams::{self, Early},
     target::{Role, Target},
 };
 
 /// In a sentence without its full stop, if there is anything to say. `stable`: all series of the targets.
 pub(crate) fn caveat(
+    subject: &Subject,
     gate: &Gate,
     pin: &Pin,
     targets: &[Target],
     stable: &[&Series],
     prices: &PriceTable,
 ) -> Option<String> {
-    match gate.kind {
-        GateKind::Slow { .. } => bounds(pin),
-        GateKind::Budget { .. } => money(gate, pin, targets, stable, prices),
-        _ => None,
+    let definition = presets::definition(gate.source);
+    let words: Vec<String> = match gate.kind {
+        GateKind::Share { what: Share::Errors | Share::Throttled, .. } => {
+            streams::unseen(definition, &pin.family, stable)
+        }
+        GateKind::Slow { what: Slow::Response, .. } => {
+            bounds(pin).into_iter().chain(streams::lengths(definition, &pin.family, stable)).collect()
+        }
+        GateKind::Slow { .. } => bounds(pin).into_iter().collect(),
+        GateKind::Mean { what, .. } => means::caveats(definition, pin, stable, (what == Mean::Cost).then_some(prices)),
+        GateKind::Budget { .. } => budget(gate, pin, targets, stable, prices),
+        GateKind::Judged { .. } => anybodys(subject, &pin.family, stable).into_iter().collect(),
+        GateKind::Model { .. } => {
+            let configured = definition.model_is.map(str::to_owned);
+            nameless(definition, pin, stable).into_iter().chain(configured).collect()
+        }
+        GateKind::Share { .. } | GateKind::Traffic | GateKind::Saturation { .. } | GateKind::Query { .. } => Vec::new(),
+    };
+    (!words.is_empty()).then(|| words.join("; "))
+}
+
+/// Verdicts that do not say of which rollout they are, of a judge that is no pod of this one's.
+fn anybodys(subject: &Subject, family: &str, stable: &[&Series]) -> Option<String> {
+    let own = subject.pods(&subject.stable);
+    let nameless = |series: &&&Series| {
+        series.name() == family && series.label("rollout").is_empty() && !series.label("pod").starts_with(&own)
+    };
+    stable.iter().find(nameless).map(|series| {
+        format!(
+            "{} has no label rollout: what another rollout with the same revision is told would count too",
+            series.name()
+        )
+    })
+}
+
+/// Answers that name no model say nothing of which one answered.
+fn nameless(definition: &Definition, pin: &Pin, stable: &[&Series]) -> Option<String> {
+    let Early { good, unnamed, .. } = Early::of(definition, &pin.family, stable, &pin.named);
+    pin.some.then(|| {
+        format!(
+            "{unnamed} of {good} answers of stable name no model (streams that were counted before their answer was there), \
+             and are not looked at"
+        )
+    })
+}
+
+/// By a counter of USD where it knows the prices, otherwise by the table.
+fn budget(gate: &Gate, pin: &Pin, targets: &[Target], stable: &[&Series], prices: &PriceTable) -> Vec<String> {
+    let definition = presets::definition(gate.source);
+    let counter = pin::spend(definition, stable);
+    if counter.is_some_and(|counter| pin.tokens.iter().any(|pinned| pinned == counter)) {
+        return money(gate, pin, targets, stable, prices).into_iter().collect();
     }
+    let unused = counter.map(|counter| {
+        format!(
+            "{counter} of stable stays at 0 USD beside counted tokens (it has no price for their model), so the budget goes \
+             by the price table {}",
+            prices.digest()
+        )
+    });
+    unused.into_iter().chain(means::caveats(definition, pin, stable, Some(prices))).collect()
 }
 
 /// Probes and scrapes are among the requests, and nobody can tell which they are.

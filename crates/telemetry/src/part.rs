@@ -1,19 +1,20 @@
 //! What a series means to a gate, and what adds up.
 
 use microapp_core::{
-    counts::{Side, Unknown},
+    counts::{Per, Side, Unknown},
     probes::Probe,
     strategy::{Gate, GateKind, Judged, Mean, Share},
 };
 
 use crate::{
-    decode,
+    decode, means,
     own::{self, Picked},
     pin::{self, Pin},
     presets::{self, Definition, FEEDBACK, JUDGES_COST, RESULTS, STARTED, Token, Verdict, Which},
     prices::PriceTable,
     routes,
     series::Series,
+    streams,
 };
 
 /// The part that one series plays in one gate.
@@ -23,6 +24,12 @@ pub(crate) enum Part {
     Total { bad: bool },
     /// Bad requests, counted beside the requests.
     Bad,
+    /// Answers that a mean is taken over.
+    Answer(Per),
+    /// Answers whose tokens were counted.
+    Counted(Per),
+    /// Answers that were counted before they were there; `some`: so were some of stable's.
+    Early { some: bool },
     /// Requests not slower than the upper bound, the lower bound, or both.
     Bucket { upper: bool, lower: bool },
     /// Tokens at so many pico-USD each; `None`: of a model without a price.
@@ -42,7 +49,7 @@ pub(crate) enum Part {
 impl Part {
     /// Does it count requests or evaluations as such?
     pub(crate) const fn is_total(self) -> bool {
-        matches!(self, Self::Total { .. } | Self::Vote { .. })
+        matches!(self, Self::Total { .. } | Self::Answer(_) | Self::Vote { .. })
     }
 
     /// Is it of that time, and no counter?
@@ -124,7 +131,9 @@ impl<'a> Reader<'a> {
             }
             GateKind::Share { what, .. } => match self.definition.which(what) {
                 Which::Among(is) | Which::Of(_, is) => is_request().then(|| Part::Total { bad: is(series) }),
-                Which::Beside(bad, is) if name == bad => is(series).then_some(Part::Bad),
+                Which::Beside(bad, is) if name == bad => {
+                    (is(series) && (self.definition.user)(series)).then_some(Part::Bad)
+                }
                 Which::Beside(..) => is_request().then_some(Part::Total { bad: false }),
                 Which::None => None,
             },
@@ -133,7 +142,11 @@ impl<'a> Reader<'a> {
             GateKind::Slow { .. } => self.slow(series),
             GateKind::Mean { what, .. } => {
                 if is_request() {
-                    return Some(Part::Total { bad: false });
+                    return (self.definition.good)(series).then_some(Part::Answer(self.pin.per));
+                }
+                if name == self.pin.counted {
+                    let counts = means::is_observation(self.definition, series) && (self.definition.user)(series);
+                    return counts.then_some(Part::Counted(self.pin.per));
                 }
                 let token = self.token(series)?;
                 Some(match what {
@@ -160,6 +173,9 @@ impl<'a> Reader<'a> {
             GateKind::Model { accepted } => {
                 let answered = presets::models(self.definition, series).into_iter().find(|model| !model.is_empty());
                 let foreign = answered.is_some_and(|model| !accepted.iter().any(|accepted| accepted == model));
+                if is_request() && self.is_early(series) {
+                    return Some(Part::Early { some: self.pin.some });
+                }
                 is_request().then_some(Part::Total { bad: foreign })
             }
             GateKind::Traffic => is_request().then_some(Part::Total { bad: false }),
@@ -178,6 +194,11 @@ impl<'a> Reader<'a> {
         self.pin.tokens.iter().any(|pinned| pinned == name)
     }
 
+    /// Was it counted before its answer was there?
+    fn is_early(&self, series: &Series) -> bool {
+        streams::is_early(self.definition, series, &self.pin.named)
+    }
+
     fn slow(&self, series: &Series) -> Option<Part> {
         let suffix = series.name().strip_prefix(self.pin.family.as_str())?;
         let (is_meant, per_second) = match &self.timed {
@@ -186,6 +207,9 @@ impl<'a> Reader<'a> {
         };
         if !is_meant {
             return None;
+        }
+        if self.timed.is_none() && self.is_early(series) {
+            return (suffix == "_count").then_some(Part::Early { some: false });
         }
         if suffix == "_count" {
             return Some(Part::Total { bad: false });
@@ -215,13 +239,7 @@ impl<'a> Reader<'a> {
         if !(self.definition.user)(series) || !self.pins(series.name()) {
             return None;
         }
-        let mut names = self.definition.tokens.iter().flat_map(|generation| generation.names);
-        let (_, token) = names.find(|(name, _)| *name == series.name())?;
-        token.or(match series.label("gen_ai_token_type") {
-            "input" => Some(Token::Input),
-            "output" => Some(Token::Output),
-            _ => None,
-        })
+        self.definition.tokens.iter().find_map(|generation| generation.token(series))
     }
 
     fn cost(&self, series: &Series, token: Token) -> Part {
@@ -239,6 +257,13 @@ impl<'a> Reader<'a> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     total: u64,
+    /// What the total is of, where it is answers.
+    per: Per,
+    /// Answers whose tokens were counted; `None`: nobody counts them.
+    counted: Option<u64>,
+    early: u64,
+    /// Some of stable's were counted early, too.
+    some: bool,
     bad: u64,
     upper: u64,
     lower: u64,
@@ -260,6 +285,18 @@ impl Tally {
                 self.bad += if bad { delta } else { 0 };
             }
             Part::Bad => self.bad += delta,
+            Part::Answer(per) => {
+                self.total += delta;
+                self.per = per;
+            }
+            Part::Counted(per) => {
+                *self.counted.get_or_insert_default() += delta;
+                self.per = per;
+            }
+            Part::Early { some } => {
+                self.early += delta;
+                self.some |= some;
+            }
             Part::Bucket { upper, lower } => {
                 self.upper += if upper { delta } else { 0 };
                 self.lower += if lower { delta } else { 0 };
@@ -283,8 +320,12 @@ impl Tally {
 
     /// Both together.
     pub(crate) fn add(&mut self, other: &Self) {
-        let Self { total, bad, upper, lower, cost, fail, pass, void, level, idle } = *other;
+        let Self { total, per, counted, early, some, bad, upper, lower, cost, fail, pass, void, level, idle } = *other;
         self.total += total;
+        self.per = self.per.max(per);
+        self.counted = self.counted.map_or(counted, |own| Some(own + counted.unwrap_or(0)));
+        self.early += early;
+        self.some |= some;
         self.bad += bad;
         self.upper += upper;
         self.lower += lower;
@@ -321,8 +362,21 @@ impl Tally {
         }
     }
 
+    /// Answers that say nothing here: of a stable whose answers all did, more than chance; otherwise all of them.
+    fn is_unmeasured(&self) -> bool {
+        let all = (self.total + self.early) as f64;
+        if self.some {
+            self.total == 0 && self.early > 0
+        } else {
+            streams::is_short(all, self.total as f64) && self.early > 0
+        }
+    }
+
     /// As the gate wants it.
     pub(crate) fn side(&self, kind: &GateKind) -> Result<Side, Unknown> {
+        if self.is_unmeasured() {
+            return Err(Unknown::StreamsUnmeasured);
+        }
         let side = match kind {
             GateKind::Share { .. } | GateKind::Model { .. } | GateKind::Traffic => Side::count(self.bad, self.total),
             GateKind::Slow { .. } => Side::Count {
@@ -330,7 +384,8 @@ impl Tally {
                 below: self.total.checked_sub(self.lower).ok_or(Unknown::Inconsistent)?,
                 total: self.total,
             },
-            GateKind::Mean { .. } | GateKind::Budget { .. } => Side::Mean { n: self.total, sum: self.cost },
+            GateKind::Mean { .. } => Side::Mean { n: means::mean(self.per, self.total, self.counted)?, sum: self.cost },
+            GateKind::Budget { .. } => Side::Mean { n: self.total, sum: self.cost },
             GateKind::Judged { .. } => {
                 Side::Late { bad: self.fail, good: self.pass, void: self.void, started: self.total }
             }

@@ -3,19 +3,21 @@
 use std::collections::BTreeMap;
 
 use microapp_core::{
-    counts::{Unfit, Unknown},
-    strategy::{Gate, GateKind, Judged, Mean, OwnHistogram, Preset, Share},
+    counts::{Per, Unfit, Unknown},
+    strategy::{Gate, GateKind, Judged, Mean, OwnHistogram, Preset, Share, Slow},
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    native,
+    means, native,
     own::{OwnError, Picked, per_second, series_of, spellings},
     presets::{self, Definition, FEEDBACK, Form, RESULTS, STARTED, Scheme, Which},
     prices::PriceTable,
     pushed::Names,
     ratio, routes,
+    scopes::{Miss, Scope},
     series::Series,
+    streams::{self, Early, last},
     words,
 };
 
@@ -54,12 +56,29 @@ pub struct Pin {
     /// The token counters.
     #[serde(rename = "t", default, skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<String>,
+    /// What a mean is taken over.
+    #[serde(rename = "p", default, skip_serializing_if = "is_any_request")]
+    pub per: Per,
+    /// The counter of answers whose tokens were counted.
+    #[serde(rename = "c", default, skip_serializing_if = "String::is_empty")]
+    pub counted: String,
+    /// Who names the model that answered.
+    #[serde(rename = "n", default, skip_serializing_if = "Vec::is_empty")]
+    pub named: Vec<String>,
+    /// Not all of stable's answers name it.
+    #[serde(rename = "s", default, skip_serializing_if = "std::ops::Not::not")]
+    pub some: bool,
     /// The evaluator's versions that judged stable.
     #[serde(rename = "v", default, skip_serializing_if = "Vec::is_empty")]
     pub versions: Vec<String>,
     /// Stable's pods push their series: by which labels they are told apart. `None`: they are scraped.
-    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
     pub pushed: Option<Names>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over a reference
+fn is_any_request(per: &Per) -> bool {
+    *per == Per::Request
 }
 
 impl Pin {
@@ -102,7 +121,8 @@ impl Pin {
             | GateKind::Traffic
             | GateKind::Saturation { .. } => {
                 let family = Some(self.family.clone()).filter(|family| !family.is_empty());
-                family.into_iter().chain(self.tokens.iter().cloned()).collect()
+                let counted = Some(self.counted.clone()).filter(|counted| !counted.is_empty());
+                family.into_iter().chain(self.tokens.iter().cloned()).chain(counted).collect()
             }
         }
     }
@@ -148,6 +168,9 @@ fn family(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) ->
             Which::None => Err(foreign(gate)),
             Which::Among(_) | Which::Beside(..) => {
                 let family = requests()?;
+                if let Some(unfit) = streams::blind(definition, &family, stable) {
+                    return Err(unfit);
+                }
                 let told = |label: &&str| {
                     let mut own = stable.iter().filter(|series| series.name() == family && (definition.user)(series));
                     !own.any(|series| !series.label(label).is_empty())
@@ -173,25 +196,20 @@ fn family(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) ->
             if bases.is_empty() {
                 return Err(foreign(gate));
             }
-            let counts = || bases.iter().map(|base| format!("{base}_count"));
-            let Some(count) = busiest(definition, counts(), stable) else {
-                return Err(filtered(gate, &counts().collect::<Vec<_>>(), stable, wanted));
-            };
-            let family = count.trim_end_matches("_count").to_owned();
-            let (lower, upper) = bounds(&family, stable, *max_micros, definition.per_second)?;
-            Ok(Pin { family, lower, upper, ..Pin::default() })
+            slow(gate, *what, *max_micros, stable, wanted)
         }
         GateKind::Mean { what, .. } => {
             if definition.tokens.is_empty() {
                 return Err(foreign(gate));
             }
             let tokens = tokens(gate, stable, prices, *what == Mean::Cost, wanted)?;
-            Ok(Pin { family: requests()?, tokens, ..Pin::default() })
+            let family = requests()?;
+            let (per, counted) = means::denominator(definition, &family, &tokens, stable);
+            Ok(Pin { family, tokens, per, counted, ..Pin::default() })
         }
         GateKind::Budget { .. } => {
-            let spend = definition.spend.iter().find(|name| stable.iter().any(|series| series.name() == **name));
-            let tokens = match spend {
-                Some(counter) => vec![(*counter).to_owned()],
+            let tokens = match spend(definition, stable).filter(|counter| knows_prices(definition, counter, stable)) {
+                Some(counter) => vec![counter.to_owned()],
                 None if definition.tokens.is_empty() => return Err(foreign(gate)),
                 None => tokens(gate, stable, prices, true, wanted)?,
             };
@@ -204,14 +222,18 @@ fn family(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) ->
         GateKind::Judged { evaluator, .. } => judged(evaluator.as_deref(), stable, wanted),
         GateKind::Model { .. } => {
             let Some(label) = definition.model.first() else { return Err(foreign(gate)) };
-            let family = requests()?;
+            let names = definition.by_model();
+            let family = busiest(definition, names.iter().map(|name| (*name).to_owned()), stable);
+            let family = family.ok_or_else(|| missing(names, wanted))?;
             if !stable.iter().any(|series| series.name() == family && !series.label(label).is_empty()) {
                 return Err(unfit(
                     Unknown::NoData,
                     format!("{family} of stable has no label {label}, so that nobody can say which model answered"),
                 ));
             }
-            of(family)
+            let named = streams::named(definition, &family, stable);
+            let some = Early::of(definition, &family, stable, &named).any();
+            Ok(Pin { family, named, some, ..Pin::default() })
         }
         GateKind::Traffic => of(requests()?),
         GateKind::Saturation { max_cache_ppm, max_queue } => {
@@ -226,6 +248,33 @@ fn family(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) ->
         }
         GateKind::Query { .. } => Ok(Pin::default()),
     }
+}
+
+/// A histogram with two bounds around the threshold.
+fn slow(gate: &Gate, what: Slow, max_micros: i64, stable: &[&Series], wanted: &str) -> Result<Pin, Unfit> {
+    let definition = presets::definition(gate.source);
+    let counts: Vec<String> = definition.times(what).iter().map(|base| format!("{base}_count")).collect();
+    let found = match what {
+        Slow::Response => busiest(definition, counts.iter().cloned(), stable),
+        // Two of them say the same of the same answers, and the first ones of streams alone.
+        Slow::FirstToken | Slow::PerToken => preferred(definition, &counts, stable),
+    };
+    let count = found.ok_or_else(|| filtered(gate, &counts, stable, wanted))?;
+    let mut named = Vec::new();
+    match what {
+        Slow::Response => {
+            named = streams::named(definition, &count, stable);
+            let early = Early::of(definition, &count, stable, &named);
+            if early.any() {
+                return Err(early.refusal());
+            }
+        }
+        Slow::FirstToken => every_answer(definition, &count, stable)?,
+        Slow::PerToken => {}
+    }
+    let family = count.trim_end_matches("_count").to_owned();
+    let (lower, upper) = bounds(&family, stable, max_micros, definition.per_second)?;
+    Ok(Pin { family, lower, upper, named, ..Pin::default() })
 }
 
 /// A kind of gate that the preset does not know.
@@ -322,6 +371,51 @@ fn filtered<S: AsRef<str>>(gate: &Gate, names: &[S], stable: &[&Series], wanted:
     unfit(Unknown::NoData, message)
 }
 
+/// The first of the names that counts anything; otherwise the first that exists.
+fn preferred(definition: &Definition, names: &[String], stable: &[&Series]) -> Option<String> {
+    let exists = |name: &&String| streams::calls(definition, name, stable).next().is_some();
+    let counts = |name: &&String| streams::calls(definition, name, stable).any(|series| last(series) > 0.0);
+    names.iter().find(counts).or_else(|| names.iter().find(exists)).cloned()
+}
+
+/// A time to the first token that holds answers in one piece too, with the whole duration of each.
+fn every_answer(definition: &Definition, count: &str, stable: &[&Series]) -> Result<(), Unfit> {
+    let scopes = streams::missing(definition, count, stable, Miss::FirstToken);
+    match scopes.first().filter(|_| count.starts_with("gen_ai_server_")) {
+        None => Ok(()),
+        Some(Scope { name, instead, .. }) => Err(unfit(
+            Unknown::StreamsUnmeasured,
+            format!(
+                "{name} also counts answers that are not streamed in {count}, each with its whole duration, and stable \
+                 has no time to the first chunk of streams alone: {instead}"
+            ),
+        )),
+    }
+}
+
+/// The counter of USD, where there is one.
+pub(crate) fn spend(definition: &Definition, stable: &[&Series]) -> Option<&'static str> {
+    definition.spend.iter().copied().find(|name| stable.iter().any(|series| series.name() == *name))
+}
+
+/// Does the counter of USD have a price for what it counts? Of no model that it names it stays 0 beside counted tokens.
+pub(crate) fn knows_prices(definition: &Definition, counter: &str, stable: &[&Series]) -> bool {
+    let model = |series: &Series| {
+        presets::models(definition, series).into_iter().find(|model| !model.is_empty()).unwrap_or_default().to_owned()
+    };
+    let mut spent: BTreeMap<String, f64> = BTreeMap::new();
+    for series in stable.iter().filter(|series| series.name() == counter) {
+        *spent.entry(model(series)).or_default() += last(series);
+    }
+    let used = stable.iter().filter(|series| {
+        let token = definition.tokens.iter().any(|generation| generation.token(series).is_some());
+        token && (definition.user)(series) && last(series) > 0.0
+    });
+    // Where no model is named, all of them share what was spent.
+    let spent_on = |series: &Series| spent.get(&model(series)).or_else(|| spent.get("")).copied();
+    used.into_iter().all(|series| spent_on(series) != Some(0.0))
+}
+
 /// Of the names that exist the one with the most requests; the first of equals.
 fn busiest(definition: &Definition, names: impl Iterator<Item = String>, stable: &[&Series]) -> Option<String> {
     let mut best: Option<(f64, String)> = None;
@@ -348,7 +442,8 @@ fn bounds(family: &str, stable: &[&Series], max_micros: i64, per_second: i64) ->
     }
     for series in stable.iter().filter(|series| series.name() == name) {
         let text = series.label("le");
-        if let Some(micros) = micros(text, per_second) {
+        // Nothing takes no time: a bound of 0 (the SDKs' usual bounds begin with it) tells nothing apart.
+        if let Some(micros) = micros(text, per_second).filter(|micros| *micros > 0) {
             known.entry(micros).or_insert_with(|| text.to_owned());
         }
     }
@@ -372,9 +467,12 @@ fn bounds(family: &str, stable: &[&Series], max_micros: i64, per_second: i64) ->
         )));
     }
     if max_micros < *lowest {
+        let all: Vec<&str> = known.values().map(String::as_str).collect();
         return Err(fatal(format!(
-            "latency threshold {threshold}s is under the lowest bucket bound {low} {unit} of {family}: choose at least {}s",
-            seconds(*lowest)
+            "latency threshold {threshold}s is under the lowest bucket bound {low} {unit} of {family}: choose at least {}s \
+             (its bounds are {} {unit}), or give the histogram finer bounds by a View",
+            seconds(*lowest),
+            all.join(", ")
         )));
     }
     let lower = known.range(..=max_micros).next_back().map_or(low, |(_, text)| text);
@@ -392,7 +490,7 @@ fn seconds(micros: i64) -> f64 {
     micros as f64 / 1_000_000.0
 }
 
-/// The first generation of token counters that has input and output; where money is counted, all of models with a
+/// The first generation of token counters that counts, or at least exists; where money is counted, all of models with a
 /// price.
 pub(crate) fn tokens(
     gate: &Gate,
@@ -402,7 +500,11 @@ pub(crate) fn tokens(
     wanted: &str,
 ) -> Result<Vec<String>, Unfit> {
     let definition = presets::definition(gate.source);
-    for generation in definition.tokens {
+    // Of two generations of names the one that counts.
+    let mut generations: Vec<_> = definition.tokens.iter().collect();
+    let counts = |series: &&&Series| (definition.user)(series) && last(series) > 0.0;
+    generations.sort_by_key(|own| !stable.iter().filter(counts).any(|series| own.token(series).is_some()));
+    for generation in generations {
         let found: Vec<&&Series> = stable
             .iter()
             .filter(|series| (definition.user)(series) && generation.names.iter().any(|(n, _)| *n == series.name()))

@@ -189,6 +189,11 @@ impl Subject {
         format!("{}-{revision}-", self.name)
     }
 
+    /// Is it a pod of another rollout with this revision? Every rollout's are named `<rollout>-<revision>-…`.
+    pub(crate) fn is_others(&self, pod: &str, revision: &str) -> bool {
+        pod.contains(&format!("-{revision}-")) && !pod.starts_with(&self.pods(revision))
+    }
+
     /// The gates of one scheme with their place in the plan; all that may turn out to be where nothing is pinned yet.
     pub(crate) fn gates_of<'a>(
         &'a self,
@@ -228,7 +233,10 @@ impl Subject {
             Scheme::Evals => {
                 let revisions: Vec<String> = none().chain(revisions.iter().map(|r| (*r).to_owned())).collect();
                 let sampling: Vec<String> = none().chain(["random".to_owned()]).collect();
+                // A revision's hash does not hold the rollout's name, and judges that do not know it leave the label out.
+                let rollouts = [String::new(), self.name.clone()];
                 let selector = Selector::namespace(&self.namespace).any("revision", &revisions);
+                let selector = selector.any("rollout", &rollouts);
                 let selector = selector.any("sampling", &sampling);
                 match self.evaluators() {
                     Some(evaluators) => selector.any("evaluator", &none().chain(evaluators).collect::<Vec<_>>()),
@@ -363,6 +371,7 @@ fn baseline(subject: &Subject, scheme: Scheme, now: f64) -> Vec<Query> {
     let gates = || subject.gates_of(scheme, None).map(|(_, gate)| gate);
     let mut names: Vec<String> = gates().flat_map(|gate| presets::candidates(gate, scheme)).collect();
     let mut beat = names.clone();
+    names.extend(gates().flat_map(|gate| presets::witnesses(gate, scheme)));
     match scheme {
         Scheme::Pods => {
             names.push("up".to_owned());

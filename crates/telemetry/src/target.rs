@@ -91,8 +91,8 @@ pub(crate) fn targets<'a>(subject: &Subject, scheme: Scheme, series: &'a [Series
     let canary = subject.canary.as_deref().map(|revision| Mark::of(subject, scheme, revision));
     let stable = Mark::of(subject, scheme, &subject.stable);
     let role = |series: &Series| match &canary {
-        Some(canary) if canary.is_on(series) => Some(Role::Canary),
-        _ => stable.is_on(series).then_some(Role::Stable),
+        Some(canary) if canary.is_on(subject, series) => Some(Role::Canary),
+        _ => stable.is_on(subject, series).then_some(Role::Stable),
     };
     let routes = matches!(scheme, Scheme::Pods | Scheme::Pushed(_)).then(|| Routes::of(&subject.probes, series));
     let of_users = |series: &Series| routes.as_ref().is_none_or(|routes| routes.of_users(series));
@@ -118,7 +118,7 @@ enum Mark {
     Pods(&'static str, String),
     /// A gateway's label with one of these values.
     Door(&'static str, Vec<Value>),
-    /// The label `revision`.
+    /// The label `revision`, and `rollout` where the judge knows it.
     Evals(String),
 }
 
@@ -134,14 +134,20 @@ impl Mark {
         }
     }
 
-    fn is_on(&self, series: &Series) -> bool {
+    fn is_on(&self, subject: &Subject, series: &Series) -> bool {
         match self {
             Self::Pods(label, prefix) => series.label(label).starts_with(prefix.as_str()),
             Self::Door(label, values) => {
                 let text = series.label(label);
                 values.iter().any(|value| value.takes(text))
             }
-            Self::Evals(revision) => series.label("revision") == revision,
+            Self::Evals(revision) => {
+                let own = match series.label("rollout") {
+                    "" => !subject.is_others(series.label("pod"), revision),
+                    rollout => rollout == subject.name,
+                };
+                own && series.label("revision") == revision
+            }
         }
     }
 }

@@ -279,6 +279,7 @@ impl View<'_> {
             newest: newest.map(|at| *at as f64 / 1000.0),
             next: self.next(grid, next),
             pins: before.pins.clone(),
+            per: before.per.clone(),
             pace: before.pace,
         }
     }

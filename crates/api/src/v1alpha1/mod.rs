@@ -20,7 +20,7 @@ pub use gates::{
     TelemetryPreset, TokenBudget, TokenCost, TokensPerRequest, Watches,
 };
 pub use model::{ConfigMapRef, Model, Prompts};
-pub use plan::{PinnedBaseline, PinnedGate, PinnedPlan, PinnedStep};
+pub use plan::{Per, PinnedBaseline, PinnedGate, PinnedPlan, PinnedStep};
 pub use rollout::{ImagePolicy, MicroAppRollout, MicroAppRolloutSpec};
 pub use status::{Canary, GateStatus, HistoryEntry, MicroAppRolloutStatus, Outcome, RejectedRevision, Stable, Verdict};
 pub use strategy::{LowTraffic, OnInconclusive, Preset, Step, Strategy};

@@ -71,6 +71,20 @@ pub struct PinnedGate {
     pub baseline: Option<PinnedBaseline>,
 }
 
+/// What a mean is taken over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Per {
+    /// A request of whatever kind.
+    #[default]
+    Request,
+    /// An answer: a call to the model that did not fail.
+    Answer,
+    /// An answer whose tokens were counted, where the source does not count those of all.
+    Counted,
+    /// A request of a user to the application.
+    User,
+}
+
 /// What the stable revision did before an attempt, for one gate.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -81,6 +95,9 @@ pub struct PinnedBaseline {
     /// Sum of a mean, as an integer in its smallest unit (pico-USD, tokens).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sum: Option<String>,
+    /// What a mean is taken over, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per: Option<Per>,
     /// Length of the time that was counted, in milliseconds.
     pub millis: i64,
     /// What it counted per second at last, as a decimal, where that is not the mean over all that time.

@@ -9,7 +9,7 @@ use super::{
     gate::{Bake, Frame, GateEvidence, Process},
 };
 use crate::{
-    counts::{BeforeResult, Counts, Side, Sides, Unknown, Window},
+    counts::{BeforeResult, Counts, Per, Side, Sides, Unknown, Watch, Window},
     outlook::{self, Settled},
     strategy::{Gate, GateKind, Share, Slow, Strategy},
 };
@@ -26,11 +26,14 @@ pub fn fold(evidence: &Evidence, at: &Position, counts: &Counts) -> Evidence {
         Counts::Baseline { gates, interval, pins } => {
             next.silence = None;
             next.watch.pins.clone_from(pins);
+            let means = gates.iter().filter_map(|(name, before)| Some((name.clone(), before.as_ref().ok()?.per)));
+            next.watch.per = means.filter(|(_, per)| *per != Per::Request).collect();
             next.prepare(gates, *interval);
         }
         Counts::Windows(windows, watch) => {
             next.silence = None;
-            next.watch = watch.clone();
+            // What preflight pinned stays for the attempt.
+            next.watch = Watch { per: evidence.watch.per.clone(), ..watch.clone() };
             for window in windows {
                 next.window(window, at.paused);
             }

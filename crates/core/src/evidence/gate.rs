@@ -5,7 +5,7 @@ use microapp_stats::{BakeGate, Form, MeanConfig, MeanGate, MeanWindow, RateGate,
 use super::plain::Plain;
 use crate::{
     counts::{Before, Side, Sides, Unfit, Unknown},
-    outlook::{alpha_g, fraction, rate_config, tally},
+    outlook::{alpha_g, but, fraction, rate_config, tally},
     strategy::{Gate, GateKind, Strategy},
 };
 
@@ -293,8 +293,12 @@ fn process(strategy: &Strategy, gate: &Gate, before: &Before) -> Result<Process,
         return Err(Unfit {
             reason: Unknown::Undecided,
             message: format!(
-                "gate {}: stable's {} of {} requests before are too few, or too bad, to tell a good canary at {} from a bad one; wait for more traffic or allow a larger tolerance",
-                gate.name, baseline.pass, baseline.n, strategy.steps[index].weight
+                "gate {}: stable's {} of {} requests before are too few, or too bad, to tell a good canary at {} from a bad one{}; wait for more traffic or allow a larger tolerance",
+                gate.name,
+                baseline.pass,
+                baseline.n,
+                strategy.steps[index].weight,
+                but(Some(before))
             ),
             fatal: false,
         });

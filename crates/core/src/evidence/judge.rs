@@ -9,7 +9,7 @@ use super::{
     unwatched::unwatched,
 };
 use crate::{
-    counts::{Side, Unknown},
+    counts::{Per, Side, Unknown, is_any_request},
     explain::Unit,
     outlook::Settled,
     strategy::Gate,
@@ -171,6 +171,9 @@ pub struct GateView {
     /// What its sums count.
     #[serde(default, skip_serializing_if = "Unit::is_usd")]
     pub unit: Unit,
+    /// What its mean is taken over.
+    #[serde(default, skip_serializing_if = "is_any_request")]
+    pub per: Per,
     /// It is reported, and neither raises nor rolls back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub advisory: bool,
@@ -314,6 +317,7 @@ impl<'a> Context<'a> {
             rule: None,
             spared: None,
             unit: Unit::of(&gate.kind),
+            per: self.evidence.watch.per.get(&gate.name).copied().unwrap_or_default(),
             advisory: gate.advisory,
             note: None,
         };

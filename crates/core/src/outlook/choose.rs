@@ -71,6 +71,13 @@ fn half(plan: &Strategy) -> f64 {
     plan.max_step_millis as f64 / 2000.0
 }
 
+/// What is to know of a gate, as part of the sentence that says why it cannot pass: a threshold between two bounds of a
+/// histogram, say, under which hardly a request is known to be.
+pub(crate) fn but(before: Option<&Before>) -> String {
+    let caveat = before.and_then(|before| before.caveat.as_ref());
+    caveat.map_or_else(String::new, |caveat| format!(" ({caveat})"))
+}
+
 /// The gate and the step that need the most at the largest tolerance, and what would help.
 fn refusal(
     plan: &Strategy,
@@ -99,7 +106,8 @@ fn refusal(
         )
     } else {
         format!(
-            "too little traffic, or too bad: from what stable did before ({counted} requests/s) no canary could pass the step at {weight}, even with a tolerance of {tolerance}"
+            "too little traffic, or too bad: from what stable did before ({counted} requests/s) no canary could pass the step at {weight}, even with a tolerance of {tolerance}{}",
+            but(before.get(gate))
         )
     };
     let mut help = Vec::new();

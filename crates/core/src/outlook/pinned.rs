@@ -4,7 +4,7 @@ use microapp_api::{limits::CAVEAT, v1alpha1 as api};
 
 use super::{Outlook, Settled};
 use crate::{
-    counts::{Before, Side},
+    counts::{Before, Per, Side},
     strategy::{AUTO, Strategy, decimal},
 };
 
@@ -43,7 +43,7 @@ impl Outlook {
 
 fn baseline(before: &Before) -> api::PinnedBaseline {
     // The source stands in the plan's gate.
-    let Before { side, seconds, phi, rps, delay, source: _, ref caveat } = *before;
+    let Before { side, seconds, phi, rps, delay, source: _, per, ref caveat } = *before;
     let counts = match side {
         Side::Count { above, below, total } if above == below => vec![above, total],
         Side::Count { above, below, total } => vec![above, below, total],
@@ -58,6 +58,7 @@ fn baseline(before: &Before) -> api::PinnedBaseline {
             Side::Value { nano } => Some(nano.to_string()),
             Side::Count { .. } | Side::Late { .. } => None,
         },
+        per: (per != Per::Request).then_some(per),
         millis: (seconds * 1000.0).round() as i64,
         phi: (phi > 1.0).then(|| format!("{phi:.6}")),
         rps: rps.map(|rps| format!("{rps:.6}")),
@@ -67,7 +68,7 @@ fn baseline(before: &Before) -> api::PinnedBaseline {
 }
 
 fn before(gate: &api::PinnedGate) -> Option<Before> {
-    let api::PinnedBaseline { counts, sum, millis, phi, rps, delay_millis, caveat } = gate.baseline.as_ref()?;
+    let api::PinnedBaseline { counts, sum, per, millis, phi, rps, delay_millis, caveat } = gate.baseline.as_ref()?;
     let counts: Vec<u64> = counts.iter().map(|count| u64::try_from(*count).ok()).collect::<Option<_>>()?;
     let side = match (counts.as_slice(), sum) {
         ([bad, total], None) => Side::count(*bad, *total),
@@ -80,6 +81,14 @@ fn before(gate: &api::PinnedGate) -> Option<Before> {
     let phi = phi.as_ref().map_or(Some(1.0), |phi| phi.parse().ok())?;
     let rps = rps.as_ref().map(|rps| rps.parse()).transpose().ok()?;
     let delay = delay_millis.map(|millis| millis as f64 / 1000.0);
-    let (seconds, source) = (*millis as f64 / 1000.0, gate.gate.telemetry);
-    Some(Before { side, seconds, phi, rps, delay, source, caveat: caveat.clone() })
+    Some(Before {
+        source: gate.gate.telemetry,
+        side,
+        seconds: *millis as f64 / 1000.0,
+        phi,
+        rps,
+        delay,
+        per: per.unwrap_or_default(),
+        caveat: caveat.clone(),
+    })
 }

@@ -133,12 +133,12 @@ impl GateOutlook {
     fn line(&self, outlook: &Outlook) -> String {
         let before = match (self.rps, self.before.side) {
             (None, Side::Value { .. }) => {
-                format!("stable before: {}", explain::side(Some(self.before.side), self.unit))
+                format!("stable before: {}", explain::side(Some(self.before.side), self.unit, self.before.per))
             }
             (None, _) => "stable's traffic is not known".to_owned(),
             (Some(rps), side) => format!(
                 "stable before: {} in {}, {} a second",
-                explain::side(Some(side), self.unit),
+                explain::side(Some(side), self.unit, self.before.per),
                 about(self.before.seconds),
                 rate(rps)
             ),

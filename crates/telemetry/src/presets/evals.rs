@@ -1,4 +1,5 @@
-//! The evaluation contract: any judge can expose it. `revision` is that of the judged request.
+//! The evaluation contract: any judge can expose it. `revision` and `rollout` are those of the judged request: a revision
+//! is a hash of what runs, which two rollouts may have in common.
 
 use super::{Definition, NOTHING, Scheme};
 

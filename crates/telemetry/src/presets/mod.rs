@@ -100,6 +100,8 @@ pub(crate) struct Definition {
     pub(crate) requests: &'static [&'static str],
     /// Which series of all these families stand for a request of a user.
     pub(crate) user: fn(&Series) -> bool,
+    /// Which of the counter of requests were answered: what a mean is taken over.
+    pub(crate) good: fn(&Series) -> bool,
     /// Which requests are bad.
     pub(crate) bad: Which,
     /// The label that says of every request how it ended, where there is one: without it no failure could be seen.
@@ -114,12 +116,20 @@ pub(crate) struct Definition {
     pub(crate) first_token: &'static [&'static str],
     /// The same for the time from one token to the next.
     pub(crate) per_token: &'static [&'static str],
+    /// Histograms of how long streams took to their end, counted beside the requests.
+    pub(crate) generation: &'static [&'static str],
     /// How many of their units are one second.
     pub(crate) per_second: i64,
     /// Counters of tokens; those of one generation are pinned together.
     pub(crate) tokens: &'static [Generation],
     /// Labels that name the model that answered, the surest first.
     pub(crate) model: &'static [&'static str],
+    /// The first of them is known once the answer is there: a good call without it was counted before.
+    pub(crate) names_answers: bool,
+    /// What to know of that name, where it is not what the provider answered with.
+    pub(crate) model_is: Option<&'static str>,
+    /// Counters of requests that have these labels, in order of preference; none: the counters of requests have.
+    pub(crate) by_model: &'static [&'static str],
     /// Counters of USD, in order of preference.
     pub(crate) spend: &'static [&'static str],
     /// Gauges of how full the key-value cache is, 0 to 1, in order of preference.
@@ -133,6 +143,7 @@ pub(crate) const NOTHING: Definition = Definition {
     scheme: Scheme::Pods,
     requests: &[],
     user: |_| true,
+    good: |_| true,
     bad: Which::None,
     outcome: None,
     throttled: Which::None,
@@ -140,9 +151,13 @@ pub(crate) const NOTHING: Definition = Definition {
     durations: &[],
     first_token: &[],
     per_token: &[],
+    generation: &[],
     per_second: 1,
     tokens: &[],
     model: &[],
+    names_answers: false,
+    model_is: None,
+    by_model: &[],
     spend: &[],
     cache: &[],
     queue: &[],
@@ -181,6 +196,11 @@ impl Definition {
         }
     }
 
+    /// Counters of requests that say which model answered.
+    pub(crate) const fn by_model(&self) -> &'static [&'static str] {
+        if self.by_model.is_empty() { self.requests } else { self.by_model }
+    }
+
     /// The names of all token counters.
     pub(crate) fn token_names(&self) -> impl Iterator<Item = &'static str> {
         self.tokens.iter().flat_map(|generation| generation.names).map(|(name, _)| *name)
@@ -192,6 +212,17 @@ impl Definition {
 pub(crate) struct Generation {
     /// The name and the type of token; `None`: the label `gen_ai_token_type` says it.
     pub(crate) names: &'static [(&'static str, Option<Token>)],
+    /// The counter of observations, by the same label, where there is one: of `input`, the answers whose tokens were
+    /// counted.
+    pub(crate) counted: Option<&'static str>,
+}
+
+impl Generation {
+    /// The type of token that a series counts; `None`: none with a price of its own.
+    pub(crate) fn token(&self, series: &Series) -> Option<Token> {
+        let (_, token) = self.names.iter().find(|(name, _)| *name == series.name())?;
+        token.or_else(|| Token::of(series.label("gen_ai_token_type")))
+    }
 }
 
 /// Types of token with a price of their own.
@@ -201,6 +232,20 @@ pub(crate) enum Token {
     Output,
     /// A subset of `Input`.
     CachedInput,
+}
+
+impl Token {
+    /// Reads `gen_ai_token_type`. Beside the two values of the semantic conventions, those of Envoy AI Gateway
+    /// (`cached_input`) and of what others call it. Tokens of reasoning, and those written into a cache, are among the
+    /// output and the input.
+    fn of(label: &str) -> Option<Self> {
+        match label {
+            "input" | "prompt" => Some(Self::Input),
+            "output" | "completion" => Some(Self::Output),
+            "cached_input" | "input_cached" | "cache_read" | "cache_read_input" => Some(Self::CachedInput),
+            _ => None,
+        }
+    }
 }
 
 /// The names of a preset.
@@ -261,14 +306,18 @@ pub(crate) fn candidates(gate: &Gate, scheme: Scheme) -> Vec<String> {
         GateKind::Slow { what, own: None, .. } => {
             definition.times(*what).iter().flat_map(|base| histogram(base, Form::Unknown)).collect()
         }
-        GateKind::Mean { .. } => own(definition.requests).into_iter().chain(own_names(definition)).collect(),
+        GateKind::Mean { .. } => {
+            let counted = definition.tokens.iter().filter_map(|generation| generation.counted).map(str::to_owned);
+            own(definition.requests).into_iter().chain(own_names(definition)).chain(counted).collect()
+        }
         GateKind::Budget { .. } => {
             own(definition.requests).into_iter().chain(own_names(definition)).chain(own(definition.spend)).collect()
         }
         GateKind::Judged { what: Judged::Feedback, .. } => own(&[FEEDBACK]),
         GateKind::Judged { .. } => own(&[STARTED, RESULTS]),
         // A query of the user's brings its own numbers; the requests tell that the targets live.
-        GateKind::Model { .. } | GateKind::Traffic | GateKind::Query { .. } => own(definition.requests),
+        GateKind::Model { .. } => own(definition.by_model()),
+        GateKind::Traffic | GateKind::Query { .. } => own(definition.requests),
         GateKind::Saturation { .. } => [own(definition.cache), own(definition.queue)].concat(),
     }
 }
@@ -280,6 +329,33 @@ pub(crate) fn needed(gate: &Gate, scheme: Scheme) -> Vec<String> {
         names.retain(|name| !definition(gate.source).requests.contains(&name.as_str()));
     }
     names
+}
+
+/// What preflight asks for beside, once, to see what a gate would miss.
+pub(crate) fn witnesses(gate: &Gate, scheme: Scheme) -> Vec<String> {
+    if is_judges(gate, scheme) {
+        return Vec::new();
+    }
+    let definition = definition(gate.source);
+    let all = |bases: &[&str], suffix: &str| bases.iter().map(|base| format!("{base}{suffix}")).collect::<Vec<_>>();
+    match gate.kind {
+        GateKind::Share { what: Share::Errors, .. } if definition.names_answers => {
+            [all(definition.first_token, "_count"), all(definition.generation, "_count")].concat()
+        }
+        GateKind::Slow { what: Slow::Response, .. } if definition.names_answers => {
+            let http = ["http_server_request_duration_seconds", "http_server_duration_milliseconds"];
+            [all(definition.durations, "_sum"), all(&http, "_sum")].concat()
+        }
+        GateKind::Share { .. }
+        | GateKind::Slow { .. }
+        | GateKind::Mean { .. }
+        | GateKind::Budget { .. }
+        | GateKind::Judged { .. }
+        | GateKind::Model { .. }
+        | GateKind::Traffic
+        | GateKind::Saturation { .. }
+        | GateKind::Query { .. } => Vec::new(),
+    }
 }
 
 fn own_names(definition: &Definition) -> impl Iterator<Item = String> {

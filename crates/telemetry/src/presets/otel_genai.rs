@@ -11,6 +11,8 @@ pub(super) static DEFINITION: Definition = Definition {
         "gen_ai_client_inference_duration_count",
     ],
     user: is_request,
+    // `error.type` is set where the operation ended in an error, and nowhere else.
+    good: |series| series.label("error_type").is_empty(),
     bad: Which::Among(|series| is_bad(series.label("error_type"))),
     throttled: Which::Among(|series| is_throttled(series.label("error_type"))),
     durations: &[
@@ -22,23 +24,35 @@ pub(super) static DEFINITION: Definition = Definition {
     first_token: &[
         "gen_ai_client_operation_time_to_first_chunk_seconds",
         "gen_ai_client_inference_time_to_first_chunk_seconds",
-        "gen_ai_server_time_to_first_token_seconds",
         "gen_ai_client_operation_time_to_first_chunk",
         "gen_ai_client_inference_time_to_first_chunk",
+        "gen_ai_server_time_to_first_token_seconds",
         "gen_ai_server_time_to_first_token",
     ],
     per_token: &[
         "gen_ai_client_operation_time_per_output_chunk_seconds",
         "gen_ai_client_inference_time_per_output_chunk_seconds",
-        "gen_ai_server_time_per_output_token_seconds",
         "gen_ai_client_operation_time_per_output_chunk",
         "gen_ai_client_inference_time_per_output_chunk",
+        "gen_ai_server_time_per_output_token_seconds",
         "gen_ai_server_time_per_output_token",
     ],
+    // OpenLLMetry's, beside its durations.
+    generation: &[
+        "llm_chat_completions_streaming_time_to_generate_seconds",
+        "llm_openai_chat_completions_streaming_time_to_generate_seconds",
+    ],
     tokens: &[
-        Generation { names: &[("gen_ai_client_token_usage_sum", None)] },
-        Generation { names: &[("gen_ai_client_token_usage_token_sum", None)] },
         Generation {
+            names: &[("gen_ai_client_token_usage_sum", None)],
+            counted: Some("gen_ai_client_token_usage_count"),
+        },
+        Generation {
+            names: &[("gen_ai_client_token_usage_token_sum", None)],
+            counted: Some("gen_ai_client_token_usage_token_count"),
+        },
+        Generation {
+            counted: None,
             names: &[
                 ("gen_ai_client_inference_usage_input_tokens_total", Some(Token::Input)),
                 ("gen_ai_client_inference_usage_output_tokens_total", Some(Token::Output)),
@@ -47,6 +61,7 @@ pub(super) static DEFINITION: Definition = Definition {
         },
     ],
     model: &["gen_ai_response_model", "gen_ai_request_model"],
+    names_answers: true,
     spend: &["gen_ai_usage_cost_sum", "gen_ai_usage_cost_USD_sum"],
     ..NOTHING
 };

@@ -7,6 +7,9 @@ pub(super) static DEFINITION: Definition = Definition {
     requests: &["http_server_request_duration_seconds_count", "http_server_request_duration_count"],
     // A response that was begun with 200 and broke off has only `error_type`.
     outcome: Some("http_response_status_code"),
+    good: |series| {
+        series.label("error_type").is_empty() && !series.label("http_response_status_code").starts_with(['4', '5'])
+    },
     bad: Which::Among(|series| {
         let error = series.label("error_type");
         series.label("http_response_status_code").starts_with('5')

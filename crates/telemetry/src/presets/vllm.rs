@@ -9,12 +9,14 @@ pub(super) static DEFINITION: Definition = Definition {
     requests: &[HTTP],
     user: |series| series.name() != HTTP || series.label("handler").starts_with("/v1/"),
     outcome: Some("status"),
+    good: |series| !series.label("status").starts_with(['4', '5']),
     bad: Which::Among(|series| series.label("status").starts_with('5')),
     truncated: Which::Of("vllm:request_success_total", |series| series.label("finished_reason") == "length"),
     durations: &["vllm:e2e_request_latency_seconds"],
     first_token: &["vllm:time_to_first_token_seconds"],
     per_token: &["vllm:inter_token_latency_seconds", "vllm:time_per_output_token_seconds"],
     tokens: &[Generation {
+        counted: None,
         names: &[
             ("vllm:prompt_tokens_total", Some(Token::Input)),
             ("vllm:generation_tokens_total", Some(Token::Output)),

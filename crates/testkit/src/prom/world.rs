@@ -27,6 +27,7 @@ pub struct Users {
 #[derive(Debug)]
 struct Process {
     target: Target,
+    rollout: Arc<str>,
     revision: Arc<str>,
     profile: Arc<Profile>,
     /// `gen_ai_request_model` and `gen_ai_response_model`.
@@ -256,9 +257,10 @@ impl World {
                 let earliest = now + self.traffic.discovery.as_millis() as i64;
                 let next = earliest + (phase - earliest).rem_euclid(interval);
                 let target = Target::new(database, identity(pod, &self.traffic, restarts), now, next);
-                let revision = pod["metadata"]["labels"]["microapp.dev/revision"].as_str().unwrap_or_default();
+                let label = |name: &str| text(&pod["metadata"]["labels"][name]);
+                let (rollout, revision) = (label("microapp.dev/rollout").into(), label("microapp.dev/revision").into());
                 let (profile, models) = (Arc::clone(&profile), models(pod));
-                Process { target, revision: revision.into(), profile, models, restarts, answers: true }
+                Process { target, rollout, revision, profile, models, restarts, answers: true }
             });
             process.profile = profile;
             process.answers = container["state"]["running"].is_object();
@@ -372,19 +374,27 @@ impl Process {
         // Both verdicts stand at zero from the first answer on, as in the demo application.
         self.verdict(database, evaluator, "pass", 0.0);
         self.verdict(database, evaluator, "fail", 0.0);
-        let revision = Arc::clone(&self.revision);
-        let labels = [("evaluator", evaluator), ("sampling", "random"), ("unit", "request"), ("revision", &*revision)];
-        let counter = self.target.counter(database, "llm_eval_started_total", &labels);
-        self.target.add(counter, 1.0);
-    }
-
-    fn verdict(&mut self, database: &mut Database, evaluator: &str, verdict: &str, amount: f64) {
-        let (revision, profile) = (Arc::clone(&self.revision), Arc::clone(&self.profile));
+        let (rollout, revision) = (Arc::clone(&self.rollout), Arc::clone(&self.revision));
         let labels = [
             ("evaluator", evaluator),
             ("sampling", "random"),
             ("unit", "request"),
             ("revision", &*revision),
+            ("rollout", &*rollout),
+        ];
+        let counter = self.target.counter(database, "llm_eval_started_total", &labels);
+        self.target.add(counter, 1.0);
+    }
+
+    fn verdict(&mut self, database: &mut Database, evaluator: &str, verdict: &str, amount: f64) {
+        let (rollout, revision) = (Arc::clone(&self.rollout), Arc::clone(&self.revision));
+        let profile = Arc::clone(&self.profile);
+        let labels = [
+            ("evaluator", evaluator),
+            ("sampling", "random"),
+            ("unit", "request"),
+            ("revision", &*revision),
+            ("rollout", &*rollout),
             ("evaluator_version", profile.evaluator_version.as_str()),
             ("verdict", verdict),
         ];

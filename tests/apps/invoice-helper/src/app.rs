@@ -53,7 +53,7 @@ impl App {
         Arc::new(Self {
             model: Model::new(config.endpoint.clone(), config.model_timeout),
             dice: Dice::new(config.faults.seed, &config.pod),
-            metrics: Metrics::new(&config.revision),
+            metrics: Metrics::new(&config.revision, config.rollout()),
             samples: AtomicUsize::new(0),
             config,
         })

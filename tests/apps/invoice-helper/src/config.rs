@@ -13,6 +13,8 @@ use crate::prompts::Prompts;
 pub struct Config {
     /// Address to serve on.
     pub listen: SocketAddr,
+    /// Whose revision it is, for the evaluations; `None`: by the pod's name.
+    pub rollout: Option<String>,
     /// The revision that runs, for `x-revision` and the evaluations.
     pub revision: String,
     /// The pod, for the seed of the faults.
@@ -90,6 +92,7 @@ impl Config {
             revision: lookup("REVISION")
                 .or_else(|| service_version(&text("OTEL_RESOURCE_ATTRIBUTES", "")))
                 .unwrap_or_else(|| "unknown".to_owned()),
+            rollout: lookup("ROLLOUT"),
             pod: text("HOSTNAME", "invoice-helper"),
             provider: text("MODEL_PROVIDER", "openai"),
             model: faults.model.clone().unwrap_or_else(|| snapshot(&lookup)),
@@ -103,6 +106,14 @@ impl Config {
             system: prompts.system,
             faults,
         })
+    }
+}
+
+impl Config {
+    /// The rollout that this is a pod of: the operator names its pods `<rollout>-<revision>-…`.
+    pub fn rollout(&self) -> Option<&str> {
+        let named = self.pod.find(&format!("-{}-", self.revision)).and_then(|end| self.pod.get(..end));
+        self.rollout.as_deref().or(named)
     }
 }
 

@@ -44,7 +44,8 @@ pub(crate) struct Metrics {
     results: Family<Labels, Counter>,
     lag: Histograms,
     resident: Gauge,
-    revision: String,
+    /// Labels of the verdicts: which revision of which rollout answered.
+    judged: Labels,
 }
 
 /// .01 · 2^k up to 81.92 s, the bounds that the conventions give.
@@ -58,7 +59,7 @@ fn token_counts() -> Histogram {
 }
 
 impl Metrics {
-    pub(crate) fn new(revision: &str) -> Self {
+    pub(crate) fn new(revision: &str, rollout: Option<&str>) -> Self {
         let mut registry = Registry::default();
         let duration = Histograms::new_with_constructor(seconds);
         let tokens = Histograms::new_with_constructor(token_counts);
@@ -77,7 +78,9 @@ impl Metrics {
         registry.register("llm_eval_lag_seconds", "From an answer to its verdict", lag.clone());
         registry.register("process_resident_memory_bytes", "Resident memory size in bytes", resident.clone());
         registry.register("process_start_time_seconds", "Start time of the process since unix epoch in seconds", start);
-        Self { registry, duration, tokens, started, results, lag, resident, revision: revision.to_owned() }
+        let mut judged = vec![("revision", revision.to_owned())];
+        judged.extend(rollout.map(|rollout| ("rollout", rollout.to_owned())));
+        Self { registry, duration, tokens, started, results, lag, resident, judged }
     }
 
     /// Counts an operation. The series of a success exists from the first answer on, whatever became of it.
@@ -107,18 +110,19 @@ impl Metrics {
 
     pub(crate) fn evaluation_done(&self, verdict: Verdict, lag: Duration) {
         self.results.get_or_create(&self.result(verdict)).inc();
-        let labels = vec![("evaluator", EVALUATOR.to_owned()), ("revision", self.revision.clone())];
+        let labels = [vec![("evaluator", EVALUATOR.to_owned())], self.judged.clone()].concat();
         self.lag.get_or_create(&labels).observe(lag.as_secs_f64());
     }
 
     // Every answer is judged: that is a random sample of rate 1.
     fn sampled(&self) -> Labels {
-        vec![
+        let mut labels = vec![
             ("evaluator", EVALUATOR.to_owned()),
             ("sampling", "random".to_owned()),
             ("unit", "request".to_owned()),
-            ("revision", self.revision.clone()),
-        ]
+        ];
+        labels.extend(self.judged.iter().cloned());
+        labels
     }
 
     fn result(&self, verdict: Verdict) -> Labels {

@@ -1,0 +1,208 @@
+//! Streams: which calls were counted before their answer was there, and what an instrumentation does not see of them.
+//!
+//! An instrumentation that records a call when the call returns has nothing of a stream but its headers: no duration, no
+//! end, no tokens, and no name of the model that answered. So a good call without that name, from a source that names it
+//! elsewhere, is a stream measured to its headers, whatever the source is called.
+
+use microapp_core::counts::{Unfit, Unknown};
+
+use crate::{
+    presets::Definition,
+    scopes::{Miss, Scope},
+    series::Series,
+};
+
+/// Who counted what: an instrumentation, a provider and an operation. Each of them names the model that answered, or
+/// never does.
+pub(crate) fn speaker(series: &Series) -> String {
+    let provider = [series.label("gen_ai_provider_name"), series.label("gen_ai_system")].concat();
+    format!("{}/{provider}/{}", series.label("otel_scope_name"), series.label("gen_ai_operation_name"))
+}
+
+/// A good call that names no model.
+fn is_nameless(definition: &Definition, series: &Series) -> bool {
+    let label = definition.model.first().filter(|_| definition.names_answers);
+    label.is_some_and(|label| (definition.good)(series) && series.label(label).is_empty())
+}
+
+/// Was it counted before its answer was there? `named`: who names the model that answered.
+pub(crate) fn is_early(definition: &Definition, series: &Series, named: &[String]) -> bool {
+    let told = || Scope::of(series).is_some_and(|scope| scope.lacks(Miss::Length)) || named.contains(&speaker(series));
+    is_nameless(definition, series) && told()
+}
+
+/// Good calls of stable and those among them that were counted before their answer was there.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Early {
+    pub(crate) good: f64,
+    pub(crate) unnamed: f64,
+    scope: Option<&'static Scope>,
+}
+
+impl Early {
+    /// Of a counter of calls.
+    pub(crate) fn of(definition: &Definition, family: &str, stable: &[&Series], named: &[String]) -> Self {
+        let mut found = Self::default();
+        for series in calls(definition, family, stable).filter(|series| (definition.good)(series)) {
+            let value = last(series);
+            found.good += value;
+            if value > 0.0 && is_early(definition, series, named) {
+                found.unnamed += value;
+                found.scope = found.scope.or_else(|| Scope::of(series));
+            }
+        }
+        found
+    }
+
+    /// More than chance: a scrape may fall between two of a call's numbers.
+    pub(crate) fn any(&self) -> bool {
+        is_short(self.good, self.good - self.unnamed)
+    }
+
+    /// Why a duration cannot be judged, with the way out.
+    pub(crate) fn refusal(&self) -> Unfit {
+        let Self { good, unnamed, scope } = self;
+        let message = match scope {
+            Some(scope) => format!(
+                "{} measures a stream only to its headers ({unnamed} of {good} good calls of stable), so that a slow stream \
+                 would count as a fast one: {}",
+                scope.name, scope.instead
+            ),
+            None => format!(
+                "{unnamed} of {good} good calls of stable name no model that answered, so they were counted before their \
+                 answer was there: streams, measured only to their headers, and a slow one would count as a fast one; use \
+                 an instrumentation that measures them to their end (docs/telemetry.md), or a timeToFirstToken gate"
+            ),
+        };
+        Unfit { reason: Unknown::StreamsUnmeasured, message, fatal: false }
+    }
+}
+
+/// Are these clearly fewer than all? One may be on its way, and one of twenty tells nothing.
+pub(crate) fn is_short(all: f64, these: f64) -> bool {
+    all - these > f64::max(1.0, all / 20.0)
+}
+
+/// The series of a family that count what users wait for.
+pub(crate) fn calls<'a>(
+    definition: &'a Definition,
+    family: &'a str,
+    stable: &'a [&'a Series],
+) -> impl Iterator<Item = &'a Series> {
+    stable.iter().copied().filter(move |series| series.name() == family && (definition.user)(series))
+}
+
+/// What a counter counts now.
+pub(crate) fn last(series: &Series) -> f64 {
+    series.samples.last().map_or(0.0, |sample| sample.value).max(0.0)
+}
+
+/// Who names the model that answered.
+pub(crate) fn named(definition: &Definition, family: &str, stable: &[&Series]) -> Vec<String> {
+    let Some(label) = definition.model.first().filter(|_| definition.names_answers) else { return Vec::new() };
+    let telling = |series: &&Series| (definition.good)(series) && last(series) > 0.0 && !series.label(label).is_empty();
+    let mut named: Vec<String> = calls(definition, family, stable).filter(telling).map(speaker).collect();
+    named.sort();
+    named.dedup();
+    named
+}
+
+/// Instrumentations that count calls in this family and miss something, each once.
+pub(crate) fn missing(definition: &Definition, family: &str, stable: &[&Series], miss: Miss) -> Vec<&'static Scope> {
+    let mut found: Vec<&Scope> = calls(definition, family, stable)
+        .filter(|series| last(series) > 0.0)
+        .filter_map(Scope::of)
+        .filter(|scope| scope.lacks(miss))
+        .collect();
+    found.sort_by_key(|scope| scope.name);
+    found.dedup();
+    found
+}
+
+/// An instrumentation that counts no failed call, where there is no other: the gate could never fail.
+pub(crate) fn blind(definition: &Definition, family: &str, stable: &[&Series]) -> Option<Unfit> {
+    let mut scopes = calls(definition, family, stable).filter(|series| last(series) > 0.0).map(Scope::of);
+    let first = scopes.next()??;
+    let all = first.lacks(Miss::Failures) && scopes.all(|scope| scope == Some(first));
+    all.then(|| Unfit {
+        reason: Unknown::NoData,
+        message: format!("{} counts no failed call, so that this gate could never fail: {}", first.name, first.instead),
+        fatal: false,
+    })
+}
+
+/// What the counter of calls does not see of failures, in a sentence each.
+pub(crate) fn unseen(definition: &Definition, family: &str, stable: &[&Series]) -> Vec<String> {
+    let told = |miss, what: &str| {
+        let scopes = missing(definition, family, stable, miss);
+        scopes.into_iter().map(move |scope| format!("{} {what}: {}", scope.name, scope.instead)).collect::<Vec<_>>()
+    };
+    let mut words = told(Miss::Failures, "counts no failed call");
+    words.extend(told(Miss::Break, "calls a stream that breaks off good"));
+    words.extend(told(Miss::Broken, "counts a stream that breaks off nowhere"));
+    words.extend(told(Miss::Failed, "counts a stream that fails nowhere"));
+    words.extend(unfinished(definition, family, stable, words.is_empty()));
+    words
+}
+
+/// Streams that began and did not end, where both are counted: those whose first token was timed, and those whose
+/// generation was; otherwise all calls, which cannot be fewer. `alone`: nothing else was said of them.
+fn unfinished(definition: &Definition, family: &str, stable: &[&Series], alone: bool) -> Option<String> {
+    let sum = |name: &str| calls(definition, name, stable).map(last).sum::<f64>();
+    let first = definition.first_token.iter().map(|base| format!("{base}_count"));
+    let begun = first.map(|name| sum(&name)).find(|begun| *begun > 0.0)?;
+    let ended: f64 = definition.generation.iter().map(|base| sum(&format!("{base}_count"))).sum();
+    if ended > 0.0 {
+        return is_short(begun, ended).then(|| {
+            let open = begun - ended;
+            let what = "streams of stable that began did not end (broken off, or left by the user)";
+            if alone {
+                format!("{open} of {begun} {what} and are no failures")
+            } else {
+                format!("{open} of {begun} {what}")
+            }
+        });
+    }
+    let all = sum(family);
+    is_short(begun, all).then(|| {
+        format!(
+            "{begun} streams of stable began and {all} calls were counted: streams that break off are counted nowhere"
+        )
+    })
+}
+
+/// The instrumentations of HTTP servers that measure a streamed answer to its headers; and calls that took far less time
+/// than the requests of the same pods, where nothing better is known.
+pub(crate) fn lengths(definition: &Definition, base: &str, stable: &[&Series]) -> Vec<String> {
+    let family = format!("{base}_count");
+    let scopes = missing(definition, &family, stable, Miss::Length);
+    if !scopes.is_empty() {
+        let told = |scope: &Scope| {
+            format!("{} measures an answer that is streamed only to its headers: {}", scope.name, scope.instead)
+        };
+        return scopes.into_iter().map(told).collect();
+    }
+    if !definition.names_answers || !named(definition, &family, stable).is_empty() {
+        return Vec::new();
+    }
+    let sum = |name: &str, posted: bool| {
+        let own = calls(definition, name, stable).filter(|series| !posted || is_posted(series));
+        own.map(last).sum::<f64>()
+    };
+    let calls = sum(&format!("{base}_sum"), false);
+    let requests = sum("http_server_request_duration_seconds_sum", true)
+        + sum("http_server_duration_milliseconds_sum", true) / 1000.0;
+    if sum(&family, false) < 20.0 || 2.0 * calls >= requests {
+        return Vec::new();
+    }
+    vec![format!(
+        "the calls to the model took {calls:.0} s in all, the HTTP requests of the same pods {requests:.0} s: the rest is \
+         the application's own time, or streams that are measured only to their headers"
+    )]
+}
+
+/// Scrapes and probes are read with GET; a question to a model is sent.
+fn is_posted(series: &Series) -> bool {
+    let methods = [series.label("http_request_method"), series.label("http_method")];
+    !methods.iter().any(|method| ["GET", "HEAD", "OPTIONS"].contains(method))
+}
