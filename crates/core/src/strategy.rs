@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 pub use gate::{Gate, GateKind, Judged, Mean, OwnHistogram, Share, Slow};
 /// Which families of metrics a gate reads. The names and labels behind it are telemetry's.
-pub use microapp_api::v1alpha1::TelemetryPreset as Preset;
+pub use microapp_api::v1alpha1::{TelemetryPreset as Preset, Watches};
 
 /// One step of the ramp. The last one, at 100 %, is the bake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,12 +1,16 @@
 //! What a mean of tokens or costs is taken over. Failing is not saving: requests that failed have no part in it, and where
 //! not every answer has a token count, those without one have none either.
 
-use microapp_core::counts::{Per, Unknown};
+use microapp_core::{
+    counts::{Per, Unknown},
+    strategy::{Preset, Watches},
+};
 
 use crate::{
     pin::Pin,
-    presets::{Definition, Generation, Token},
+    presets::{self, Definition, Generation, Token},
     prices::PriceTable,
+    routes,
     series::Series,
     streams::{calls, is_short, last},
 };
@@ -56,12 +60,31 @@ pub(crate) fn denominator(
     }
 }
 
-/// n of a window: `answers` that did not fail and `counted` ones among them (`None`: nobody counts them).
+/// The counter of requests of users that the pods of a source of calls expose beside it, where it names their routes:
+/// otherwise probes would be among them, of which a canary has a larger share.
+pub(crate) fn requests_of_users(source: Preset, stable: &[&Series]) -> Option<String> {
+    let own = source.watches() == Watches::Calls && !presets::scheme(source).is_gateway();
+    let exists = |name: &&&str| {
+        let mut good = stable.iter().filter(|series| series.name() == **name && is_of_a_user(series));
+        good.any(|series| last(series) > 0.0) && routes::names_routes(stable, name)
+    };
+    let names = presets::definition(Preset::OtelHttp).requests;
+    names.iter().find(exists).filter(|_| own).map(|name| (*name).to_owned())
+}
+
+/// An answer that a user got and that did not fail.
+pub(crate) fn is_of_a_user(series: &Series) -> bool {
+    (presets::definition(Preset::OtelHttp).good)(series)
+}
+
+/// n of a window: `answers` that did not fail (of users, where they are counted: `calls` are then those to the model) and
+/// `counted` ones among them (`None`: nobody counts them).
 ///
 /// # Errors
 /// Answers have no count where stable's had one: their tokens are not known, and nobody may take them for saved.
-pub(crate) fn mean(per: Per, answers: u64, counted: Option<u64>) -> Result<u64, Unknown> {
+pub(crate) fn mean(per: Per, answers: u64, calls: u64, counted: Option<u64>) -> Result<u64, Unknown> {
     match (per, counted) {
+        (Per::User, Some(counted)) if is_short(calls as f64, counted as f64) => Err(Unknown::TokensMissing),
         (Per::Request | Per::Answer | Per::User, None) | (Per::User, Some(_)) => Ok(answers),
         (Per::Counted, None) => {
             if answers == 0 {

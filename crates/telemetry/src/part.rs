@@ -26,6 +26,8 @@ pub(crate) enum Part {
     Bad,
     /// Answers that a mean is taken over.
     Answer(Per),
+    /// Calls to the model that did not fail, where the mean is taken over something else.
+    Call,
     /// Answers whose tokens were counted.
     Counted(Per),
     /// Answers that were counted before they were there; `some`: so were some of stable's.
@@ -142,7 +144,11 @@ impl<'a> Reader<'a> {
             GateKind::Slow { .. } => self.slow(series),
             GateKind::Mean { what, .. } => {
                 if is_request() {
-                    return (self.definition.good)(series).then_some(Part::Answer(self.pin.per));
+                    let part = if self.pin.users.is_empty() { Part::Answer(self.pin.per) } else { Part::Call };
+                    return (self.definition.good)(series).then_some(part);
+                }
+                if !self.pin.users.is_empty() && name == self.pin.users {
+                    return means::is_of_a_user(series).then_some(Part::Answer(self.pin.per));
                 }
                 if name == self.pin.counted {
                     let counts = means::is_observation(self.definition, series) && (self.definition.user)(series);
@@ -259,6 +265,8 @@ pub(crate) struct Tally {
     total: u64,
     /// What the total is of, where it is answers.
     per: Per,
+    /// Calls to the model that did not fail, where the total is of something else.
+    calls: u64,
     /// Answers whose tokens were counted; `None`: nobody counts them.
     counted: Option<u64>,
     early: u64,
@@ -289,6 +297,7 @@ impl Tally {
                 self.total += delta;
                 self.per = per;
             }
+            Part::Call => self.calls += delta,
             Part::Counted(per) => {
                 *self.counted.get_or_insert_default() += delta;
                 self.per = per;
@@ -320,9 +329,11 @@ impl Tally {
 
     /// Both together.
     pub(crate) fn add(&mut self, other: &Self) {
-        let Self { total, per, counted, early, some, bad, upper, lower, cost, fail, pass, void, level, idle } = *other;
+        let Self { total, per, calls, counted, early, some, bad, upper, lower, cost, fail, pass, void, level, idle } =
+            *other;
         self.total += total;
         self.per = self.per.max(per);
+        self.calls += calls;
         self.counted = self.counted.map_or(counted, |own| Some(own + counted.unwrap_or(0)));
         self.early += early;
         self.some |= some;
@@ -384,7 +395,9 @@ impl Tally {
                 below: self.total.checked_sub(self.lower).ok_or(Unknown::Inconsistent)?,
                 total: self.total,
             },
-            GateKind::Mean { .. } => Side::Mean { n: means::mean(self.per, self.total, self.counted)?, sum: self.cost },
+            GateKind::Mean { .. } => {
+                Side::Mean { n: means::mean(self.per, self.total, self.calls, self.counted)?, sum: self.cost }
+            }
             GateKind::Budget { .. } => Side::Mean { n: self.total, sum: self.cost },
             GateKind::Judged { .. } => {
                 Side::Late { bad: self.fail, good: self.pass, void: self.void, started: self.total }

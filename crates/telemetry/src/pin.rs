@@ -59,6 +59,9 @@ pub struct Pin {
     /// What a mean is taken over.
     #[serde(rename = "p", default, skip_serializing_if = "is_any_request")]
     pub per: Per,
+    /// The counter of requests of users that a mean is taken over, where it is.
+    #[serde(rename = "r", default, skip_serializing_if = "String::is_empty")]
+    pub users: String,
     /// The counter of answers whose tokens were counted.
     #[serde(rename = "c", default, skip_serializing_if = "String::is_empty")]
     pub counted: String,
@@ -121,8 +124,8 @@ impl Pin {
             | GateKind::Traffic
             | GateKind::Saturation { .. } => {
                 let family = Some(self.family.clone()).filter(|family| !family.is_empty());
-                let counted = Some(self.counted.clone()).filter(|counted| !counted.is_empty());
-                family.into_iter().chain(self.tokens.iter().cloned()).chain(counted).collect()
+                let beside = [&self.counted, &self.users].into_iter().filter(|name| !name.is_empty()).cloned();
+                family.into_iter().chain(self.tokens.iter().cloned()).chain(beside).collect()
             }
         }
     }
@@ -205,7 +208,11 @@ fn family(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) ->
             let tokens = tokens(gate, stable, prices, *what == Mean::Cost, wanted)?;
             let family = requests()?;
             let (per, counted) = means::denominator(definition, &family, &tokens, stable);
-            Ok(Pin { family, tokens, per, counted, ..Pin::default() })
+            // What a user's request costs, however often it asks the model; where the tokens of all answers are known.
+            match means::requests_of_users(gate.source, stable).filter(|_| per == Per::Answer) {
+                Some(users) => Ok(Pin { family, tokens, per: Per::User, counted, users, ..Pin::default() }),
+                None => Ok(Pin { family, tokens, per, counted, ..Pin::default() }),
+            }
         }
         GateKind::Budget { .. } => {
             let tokens = match spend(definition, stable).filter(|counter| knows_prices(definition, counter, stable)) {

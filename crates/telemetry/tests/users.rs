@@ -8,7 +8,7 @@ use common::{exposition::capture, *};
 use microapp_core::{
     counts::{Ask, Before, BeforeResult, Counts, Side, Unknown, Watch},
     probes::Probe,
-    strategy::{Gate, GateKind, Preset, Share, Slow},
+    strategy::{Gate, GateKind, Mean, Preset, Share, Slow},
 };
 use microapp_telemetry::Subject;
 
@@ -172,4 +172,38 @@ fn latency_of_users_comes_before_that_of_calls() {
     assert_eq!(found.source, Some(Preset::OtelHttp));
     let Side::Count { above, .. } = found.side else { panic!() };
     assert_eq!(above, 38, "19 streams of 3 s in each of two passes of the traffic");
+}
+
+#[test]
+fn cost_is_per_request_of_a_user_where_requests_are_counted_and_twice_the_calls_cost_twice() {
+    // An agent that asks the model twice for each request, beside requests that are counted.
+    let calls = |per_request: f64| {
+        let label = |pairs: &[(&str, &str)]| {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let chat = [("gen_ai_operation_name", "chat"), ("gen_ai_response_model", "gpt-5-nano-2025-08-07")];
+        let of = |name: &'static str, more: &[(&'static str, &'static str)]| -> Vec<(&'static str, &'static str)> {
+            [("__name__", name)].into_iter().chain(chat).chain(more.iter().copied()).collect()
+        };
+        let http = [
+            ("__name__", "http_server_request_duration_seconds_count"),
+            ("http_route", "/ask"),
+            ("http_response_status_code", "200"),
+        ];
+        vec![
+            (label(&http), 50.0),
+            (label(&of(REQUESTS, &[])), 50.0 * per_request),
+            (label(&of("gen_ai_client_token_usage_count", &[("gen_ai_token_type", "input")])), 50.0 * per_request),
+            (label(&of("gen_ai_client_token_usage_sum", &[("gen_ai_token_type", "input")])), 5_000.0 * per_request),
+            (label(&of("gen_ai_client_token_usage_sum", &[("gen_ai_token_type", "output")])), 1_000.0 * per_request),
+        ]
+    };
+    let mut store = Store::default();
+    store.exposes(STABLE, &SCRAPES, &calls(1.0));
+    store.exposes(CANARY, &SCRAPES, &calls(2.0));
+    let tokens = GateKind::Mean { what: Mean::Tokens, max: None, max_increase_ppm: Some(100_000) };
+    let (canary, stable) =
+        sides(&store.windows(&subject(vec![gate("tokens", tokens, Preset::OtelGenai)]), 12.0)[0], "tokens");
+    assert_eq!(canary, Some(Side::Mean { n: 50, sum: 12_000 }));
+    assert_eq!(stable, Some(Side::Mean { n: 50, sum: 6_000 }));
 }

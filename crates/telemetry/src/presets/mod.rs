@@ -308,7 +308,9 @@ pub(crate) fn candidates(gate: &Gate, scheme: Scheme) -> Vec<String> {
         }
         GateKind::Mean { .. } => {
             let counted = definition.tokens.iter().filter_map(|generation| generation.counted).map(str::to_owned);
-            own(definition.requests).into_iter().chain(own_names(definition)).chain(counted).collect()
+            let users = if definition.scheme == Scheme::Pods { otel_http::DEFINITION.requests } else { &[] };
+            let requests = [own(definition.requests), own(users)].concat();
+            requests.into_iter().chain(own_names(definition)).chain(counted).collect()
         }
         GateKind::Budget { .. } => {
             own(definition.requests).into_iter().chain(own_names(definition)).chain(own(definition.spend)).collect()
