@@ -14,7 +14,7 @@ mod template;
 mod traffic;
 
 pub use gates::{
-    Gate, GateKind, Judged, ModelIdentity, Query, Ratio, Saturation, Share, ShareCheck, Slow, Telemetry,
+    ClientErrors, Gate, GateKind, Judged, ModelIdentity, Query, Ratio, Saturation, Share, ShareCheck, Slow, Telemetry,
     TelemetryPreset, TokenBudget, TokenCost, TokensPerRequest,
 };
 pub use model::{ConfigMapRef, Model, Prompts};
