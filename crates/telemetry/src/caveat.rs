@@ -3,11 +3,12 @@
 use microapp_core::{
     counts::Side,
     explain::dollars,
-    strategy::{Gate, GateKind},
+    strategy::{Gate, GateKind, Share},
 };
 
 use crate::{
     delta::{Known, Wanted, increments},
+    outcome::OTHER,
     part::{Reader, Tally},
     pin::{self, Pin},
     presets,
@@ -24,11 +25,29 @@ pub(crate) fn caveat(
     stable: &[&Series],
     prices: &PriceTable,
 ) -> Option<String> {
-    match gate.kind {
+    match &gate.kind {
+        GateKind::Share { what: Share::Errors, .. } => other(gate, pin, stable),
         GateKind::Slow { .. } => bounds(pin),
         GateKind::Budget { .. } => money(gate, pin, targets, stable, prices),
         _ => None,
     }
+}
+
+/// Some of stable's requests ended in a way that the source has no word for.
+fn other(gate: &Gate, pin: &Pin, stable: &[&Series]) -> Option<String> {
+    let label =
+        presets::definition(gate.source).ended.told().map(|told| told.error).filter(|label| !label.is_empty())?;
+    let is = |series: &&&Series| {
+        let used = series.samples.last().is_some_and(|sample| sample.value > 0.0);
+        used && series.name() == pin.family && series.label(label) == OTHER
+    };
+    stable.iter().find(is).map(|series| {
+        format!(
+            "{} of stable has {label}=\"{OTHER}\": the source does not say whether such a request failed or its user left, \
+             and each counts as failed",
+            series.name()
+        )
+    })
 }
 
 /// The threshold lies between two bounds that are more than 1.5 times apart: nobody knows of what lies between.

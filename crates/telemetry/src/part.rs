@@ -9,7 +9,7 @@ use crate::{
     decode,
     own::Picked,
     pin::{self, Pin},
-    presets::{self, Definition, FEEDBACK, JUDGES_COST, RESULTS, STARTED, Token, Verdict, Which},
+    presets::{self, Definition, FEEDBACK, JUDGES_COST, RESULTS, STARTED, Token, Verdict},
     prices::PriceTable,
     series::Series,
 };
@@ -102,12 +102,7 @@ impl<'a> Reader<'a> {
                 }
                 is_bad.then_some(Part::Bad)
             }
-            GateKind::Share { what, .. } => match self.definition.which(what) {
-                Which::Among(is) | Which::Of(_, is) => is_request().then(|| Part::Total { bad: is(series) }),
-                Which::Beside(bad, is) if name == bad => is(series).then_some(Part::Bad),
-                Which::Beside(..) => is_request().then_some(Part::Total { bad: false }),
-                Which::None => None,
-            },
+            GateKind::Share { what, .. } => self.definition.share(what, series, is_request()),
             GateKind::Slow { .. } => self.slow(series),
             GateKind::Mean { what, .. } => {
                 if is_request() {
