@@ -117,7 +117,7 @@ fn a_quantity_without_quotes_is_a_quantity() {
 fn the_presets_gates_are_gates_that_a_user_could_list() {
     let effective = MicroAppRollout::default().spec.effective_gates();
     let names: Vec<_> = effective.iter().map(|one| one.gate.name.as_str()).collect();
-    assert_eq!(names, ["errors", "model-errors", "latency", "cost", "grounded"]);
+    assert_eq!(names, ["errors", "model-errors", "client-errors", "latency", "cost", "grounded"]);
     assert!(effective.iter().all(|one| one.defaulted && one.gate.kind().is_some()));
 }
 
@@ -135,6 +135,7 @@ fn without_gates_errors_are_those_of_users_and_those_of_calls_to_the_model() {
         let last = sources(calls, "latency").and_then(|mut sources| sources.pop());
         assert_eq!(last, Some(calls.as_str()), "calls to the model where nobody sees users");
     }
+    assert_eq!(sources(TelemetryPreset::OtelGenai, "client-errors"), Some(users.clone()), "of users, beside stable");
     assert_eq!(sources(TelemetryPreset::Envoy, "errors"), Some(vec!["envoy"]), "as the rollout says");
     assert_eq!(sources(TelemetryPreset::Envoy, "model-errors"), Some(vec!["otel-genai"]));
     assert_eq!(sources(TelemetryPreset::Vllm, "model-errors"), None, "the pods are the model");

@@ -181,8 +181,8 @@ pub(crate) fn fraction(ppm: i64) -> f64 {
 pub(crate) fn rate_config(plan: &Strategy, gate: &Gate, before: &Before, epsilon_ppm: i64) -> Option<RateConfig> {
     let (slo_ppm, form) = match &gate.kind {
         GateKind::Share { max_ppm, .. } => (*max_ppm, Form::Switch),
-        GateKind::Slow { slow_ppm, .. } => (*slow_ppm, Form::Switch),
-        GateKind::Judged { max_ppm, .. } => (*max_ppm, Form::Plain),
+        GateKind::Slow { slow_ppm, .. } => (Some(*slow_ppm), Form::Switch),
+        GateKind::Judged { max_ppm, .. } => (Some(*max_ppm), Form::Plain),
         GateKind::Mean { .. }
         | GateKind::Budget { .. }
         | GateKind::Model { .. }
@@ -191,7 +191,7 @@ pub(crate) fn rate_config(plan: &Strategy, gate: &Gate, before: &Before, epsilon
         | GateKind::Query { .. } => return None,
     };
     Some(RateConfig {
-        slo: fraction(slo_ppm),
+        slo: slo_ppm.map(fraction),
         alpha_g: alpha_g(plan),
         beta: fraction(plan.beta_ppm),
         epsilon: fraction(epsilon_ppm),

@@ -28,7 +28,8 @@ pub struct BakeGate {
 }
 
 impl BakeGate {
-    /// Fresh evidence against max(SLO, floor); what the gate has may carry an old shared incident.
+    /// Fresh evidence against max(SLO, floor), against the floor where there is no SLO; what the gate has may carry an old
+    /// shared incident.
     pub fn new(gate: &RateGate) -> Self {
         let config = gate.config();
         let form = config.form;
@@ -37,7 +38,7 @@ impl BakeGate {
             alpha_g: config.alpha_g,
             phi: config.phi,
             guard_rate: gate.guard_rate(),
-            bake: Absolute::new(form, config.slo.max(gate.floor()), config.phi),
+            bake: Absolute::new(form, gate.limit().max(gate.floor()), config.phi),
             rel1: Relative::new(form),
             pairing: Pairing::new(form),
             back_since: None,

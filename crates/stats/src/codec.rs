@@ -7,6 +7,8 @@ use crate::process::Form;
 
 /// Leading bytes.
 pub(crate) const RATE_V1: u8 = 0x01;
+/// A rate gate without an SLO: neither that nor its process is among the bytes.
+pub(crate) const BESIDE_V1: u8 = 0x11;
 pub(crate) const BAKE_V1: u8 = 0x21;
 pub(crate) const MEAN_V1: u8 = 0x41;
 

@@ -7,7 +7,8 @@
 //!
 //! - [`RateGate`]: errors, slow responses, bad verdicts. It fails when the canary is worse than stable *and* over an
 //!   absolute rate, so that incidents that both revisions share condemn nobody; it passes a step on evidence that the
-//!   canary is *not* worse by the margin of that step.
+//!   canary is *not* worse by the margin of that step. Where nobody can say which share is too much (4xx answers), it has
+//!   no SLO: it fails when the canary is clearly worse than stable is and was.
 //! - [`BakeGate`]: the same at 100 %, where stable has no traffic to compare with.
 //! - [`MeanGate`]: tokens and cost per request.
 //! - [`pass_requests`], [`step_seconds`], [`mean_step_seconds`], [`auto_tolerance`], [`lowest_start`]: how long a ramp
@@ -21,7 +22,7 @@
 //! use microapp_stats::{Form, RateConfig, RateGate, RateWindow, Tally};
 //!
 //! let config = RateConfig {
-//!     slo: 0.01,
+//!     slo: Some(0.01),
 //!     alpha_g: 0.0025,
 //!     beta: 0.05,
 //!     epsilon: 0.005,

@@ -3,7 +3,7 @@
 use libm::log as ln;
 
 use crate::baseline::{Baseline, margin};
-use crate::codec::{self, RATE_V1, Reader, Writer};
+use crate::codec::{self, BESIDE_V1, RATE_V1, Reader, Writer};
 use crate::increments::{break_even, inc_relative, ln_e_pass};
 use crate::pairing::{Pairing, over_guard};
 use crate::process::{Absolute, Form, Plain, Relative};
@@ -12,8 +12,10 @@ use crate::tally::{RateWindow, Tally};
 /// What a rate gate is told once and keeps for the attempt.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RateConfig {
-    /// Share of bad requests that is agreed on, such as 0.01; 0.05 for "p95 at most T".
-    pub slo: f64,
+    /// Share of bad requests that is agreed on, such as 0.01; 0.05 for "p95 at most T". `None`: nobody can say which share
+    /// is too much, so the canary is held against stable alone. Then there is no rule "over the SLO and worse", and
+    /// wherever else a limit is needed the floor stands in its place.
+    pub slo: Option<f64>,
     /// Probability of a false rollback by this gate per attempt: α over the number of blocking statistical gates.
     pub alpha_g: f64,
     /// Probability of a false promotion by this gate per step.
@@ -32,12 +34,17 @@ impl RateConfig {
     fn save(&self, out: &mut Writer) {
         let Self { slo, alpha_g, beta, epsilon, phi, tau, form } = *self;
         out.form(form);
-        out.f64s(&[slo, alpha_g, beta, epsilon, phi, tau]);
+        if let Some(slo) = slo {
+            out.f64(slo);
+        }
+        out.f64s(&[alpha_g, beta, epsilon, phi, tau]);
     }
 
-    fn load(bytes: &mut Reader) -> Option<Self> {
+    /// `limited`: there is an SLO, as the gate's leading byte says.
+    fn load(limited: bool, bytes: &mut Reader) -> Option<Self> {
         let form = bytes.form()?;
-        let [slo, alpha_g, beta, epsilon, phi, tau] = bytes.f64s()?;
+        let slo = if limited { Some(bytes.f64()?) } else { None };
+        let [alpha_g, beta, epsilon, phi, tau] = bytes.f64s()?;
         Some(Self { slo, alpha_g, beta, epsilon, phi, tau, form })
     }
 }
@@ -45,8 +52,8 @@ impl RateConfig {
 /// ln E of each fail process, in nats.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Processes {
-    /// Over the SLO.
-    pub slo: f64,
+    /// Over the SLO; `None` where there is none.
+    pub slo: Option<f64>,
     /// Over the floor, outside of incidents.
     pub floor: f64,
     /// Over the floor, incidents included.
@@ -74,8 +81,8 @@ impl Processes {
     /// The rule with the strongest evidence; the plainest of equals.
     pub fn rule(&self) -> Rule {
         let Self { slo, floor, any, rel1, rel15, rel3 } = *self;
-        let (worse, clearly, far) = (slo.min(rel1), floor.min(rel15), any.min(rel3));
-        if worse >= clearly && worse >= far {
+        let (clearly, far) = (floor.min(rel15), any.min(rel3));
+        if slo.map(|slo| slo.min(rel1)).is_some_and(|worse| worse >= clearly && worse >= far) {
             Rule::Worse
         } else if clearly >= far {
             Rule::Clearly
@@ -84,11 +91,11 @@ impl Processes {
         }
     }
 
-    /// The strongest of the three fail rules: `min(slo, rel1)` over the SLO and worse than stable,
+    /// The strongest of the three fail rules: `min(slo, rel1)` over the SLO and worse than stable (where there is an SLO),
     /// `min(floor, rel15)` clearly worse and not about nothing, `min(any, rel3)` far worse, also in an incident.
     pub fn ln_e_fail(&self) -> f64 {
         let Self { slo, floor, any, rel1, rel15, rel3 } = *self;
-        slo.min(rel1).max(floor.min(rel15)).max(any.min(rel3))
+        slo.map_or(f64::NEG_INFINITY, |slo| slo.min(rel1)).max(floor.min(rel15)).max(any.min(rel3))
     }
 }
 
@@ -115,7 +122,7 @@ pub struct RateGate {
     config: RateConfig,
     baseline: Baseline,
     p_before: f64,
-    slo: Absolute,
+    slo: Option<Absolute>,
     floor: Absolute,
     any: Absolute,
     rel1: Relative,
@@ -142,7 +149,7 @@ impl RateGate {
         let absolute = |p0| Absolute::new(config.form, p0, config.phi);
         let relative = || Relative::new(config.form);
         Self {
-            slo: absolute(config.slo),
+            slo: config.slo.map(absolute),
             floor: absolute(floor(p_before)),
             any: absolute(floor(p_before)),
             rel1: relative(),
@@ -209,7 +216,9 @@ impl RateGate {
         // A canary that drags stable down must not protect itself: this one runs under the guard too.
         self.any.step(canary.n, canary.fail);
         if !self.guard {
-            self.slo.step(canary.n, canary.fail);
+            if let Some(slo) = &mut self.slo {
+                slo.step(canary.n, canary.fail);
+            }
             self.floor.step(canary.n, canary.fail);
             if !gap {
                 self.pass_n = self.pass_n.saturating_add(users.n);
@@ -222,19 +231,26 @@ impl RateGate {
         }
     }
 
-    /// Stable has an incident: at least 5 bad ones in the last 60 s, at a rate above max(3 p̂, SLO).
+    /// Stable has an incident: at least 5 bad ones in the last 60 s, at a rate above max(3 p̂, SLO). Without an SLO it is
+    /// max(3 p̂, floor): p̂ of a stable without any bad ones is next to nothing, and then five in a minute, of however many
+    /// requests, would pause the ramp for as long as they go on coming.
     pub fn guarded(&self) -> bool {
         self.guard
     }
 
     pub(crate) fn guard_rate(&self) -> f64 {
-        (3.0 * self.p_hat()).max(self.config.slo)
+        (3.0 * self.p_hat()).max(self.limit())
+    }
+
+    /// The share from which on the canary is bad whatever stable does: the SLO, or else the floor.
+    pub(crate) fn limit(&self) -> f64 {
+        self.config.slo.unwrap_or_else(|| self.floor())
     }
 
     /// ln E of each fail process.
     pub fn processes(&self) -> Processes {
         Processes {
-            slo: self.slo.ln_e(),
+            slo: self.slo.as_ref().map(Absolute::ln_e),
             floor: self.floor.ln_e(),
             any: self.any.ln_e(),
             rel1: self.rel1.ln_e(),
@@ -248,7 +264,7 @@ impl RateGate {
         self.processes().ln_e_fail()
     }
 
-    /// ln(4/α_g): three fail rules and the bake share α_g.
+    /// ln(4/α_g): three fail rules and the bake share α_g. Without an SLO there are two, and the threshold stays.
     pub fn threshold(&self) -> f64 {
         ln(4.0 / self.config.alpha_g)
     }
@@ -261,7 +277,7 @@ impl RateGate {
     /// The canary is bad. Takes precedence over a pass; both can be true.
     pub fn fires(&self) -> bool {
         let at_most = Processes {
-            slo: self.slo.ln_e_at_most(),
+            slo: self.slo.as_ref().map(Absolute::ln_e_at_most),
             floor: self.floor.ln_e_at_most(),
             any: self.any.ln_e_at_most(),
             rel1: self.rel1.ln_e_at_most(),
@@ -299,7 +315,7 @@ impl RateGate {
 
     /// The canary is good by itself.
     fn ln_e_good(&self, next_weight: f64) -> f64 {
-        let p_bad = self.config.slo.max(self.p_before) + margin(self.config.epsilon, next_weight);
+        let p_bad = self.limit().max(self.p_before) + margin(self.config.epsilon, next_weight);
         self.ln_e_absolute(self.hot_fix.n, self.hot_fix.pass, p_bad)
     }
 
@@ -357,8 +373,8 @@ impl RateGate {
     /// The rate that the canary must be above before any rule can ever fail, while stable's stays as before: `None` where
     /// there is none below 1. Under it even the mildest alternative of the mixtures loses by each request.
     pub fn least_failing(&self) -> Option<f64> {
-        let over_slo = break_even(self.config.slo.max(self.p_before));
-        let least = over_slo.min(break_even(floor(self.p_before)));
+        let over_floor = break_even(floor(self.p_before));
+        let least = self.config.slo.map_or(over_floor, |slo| break_even(slo.max(self.p_before)).min(over_floor));
         (least < 1.0).then_some(least)
     }
 
@@ -405,11 +421,11 @@ impl RateGate {
             attempt,
         } = self;
         let out = &mut Writer(out);
-        out.u8(RATE_V1);
+        out.u8(if slo.is_some() { RATE_V1 } else { BESIDE_V1 });
         config.save(out);
         baseline.save(out);
         out.f64(*p_before);
-        for process in [slo, floor, any] {
+        for process in slo.iter().chain([floor, any]) {
             process.save(out);
         }
         for process in [rel1, rel15, rel3] {
@@ -429,8 +445,12 @@ impl RateGate {
     /// Takes a gate from the front of `bytes`; `None`, and nothing taken, when they are not one.
     pub fn load(bytes: &mut &[u8]) -> Option<Self> {
         codec::load(bytes, |bytes| {
-            bytes.lead(RATE_V1)?;
-            let config = RateConfig::load(bytes)?;
+            let limited = match bytes.u8()? {
+                RATE_V1 => true,
+                BESIDE_V1 => false,
+                _ => return None,
+            };
+            let config = RateConfig::load(limited, bytes)?;
             let (form, phi) = (config.form, config.phi);
             let baseline = Baseline::load(bytes)?;
             let p_before = bytes.f64()?;
@@ -439,7 +459,10 @@ impl RateGate {
                 config,
                 baseline,
                 p_before,
-                slo: Absolute::load(form, config.slo, phi, bytes)?,
+                slo: match config.slo {
+                    Some(slo) => Some(Absolute::load(form, slo, phi, bytes)?),
+                    None => None,
+                },
                 floor: Absolute::load(form, floor(p_before), phi, bytes)?,
                 any: Absolute::load(form, floor(p_before), phi, bytes)?,
                 rel1: Relative::load(form, bytes)?,

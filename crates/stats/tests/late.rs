@@ -14,7 +14,7 @@ fn a_bad_verdict_in_a_window_without_requests_is_not_lost() {
     let mut rel1 = Plain::default();
     rel1.step(&inc_relative(10.0, 0.0, 990.0, 5.0, 1.0, 1.0));
     close(gate.processes().rel1, rel1.ln_e());
-    close(gate.processes().slo, log_mean_exp(&inc_absolute(10.0, 3.0, 0.01, 1.0)));
+    close(gate.processes().slo.unwrap(), log_mean_exp(&inc_absolute(10.0, 3.0, 0.01, 1.0)));
     gate.window(&window(3, (10, 0), (990, 5)));
     close(gate.processes().rel1, rel1.step(&inc_relative(10.0, 3.0, 990.0, 5.0, 1.0, 1.0)));
 }
@@ -50,7 +50,7 @@ fn open_verdicts_count_as_bad_for_a_pass_and_for_nothing_else() {
     gate.window(&open);
     close(gate.ln_e_pass(0.05), ln_e_pass(200.0, 8.0, gate.p_bad(0.05), 1.0));
     let hot_fix = gate.ln_e_hot_fix(0.05);
-    close(gate.processes().slo, log_mean_exp(&inc_absolute(200.0, 1.0, 0.01, 1.0)));
+    close(gate.processes().slo.unwrap(), log_mean_exp(&inc_absolute(200.0, 1.0, 0.01, 1.0)));
     // They all turn out well.
     gate.window(&window(2, (0, 0), (0, 0)));
     close(gate.ln_e_pass(0.05), ln_e_pass(200.0, 1.0, gate.p_bad(0.05), 1.0));

@@ -14,7 +14,7 @@ fn planned(rate: f64, rps: f64) -> PlannedGate {
     let n = (3600.0 * rps).max(100.0 / rate).round();
     let slo = if rate > 0.01 { 0.05 } else { 0.01 };
     PlannedGate {
-        config: RateConfig { slo, ..config() },
+        config: RateConfig { slo: Some(slo), ..config() },
         baseline: Tally::new(n as u64, (n * rate).round() as u64),
         rps,
         delay: 0.0,

@@ -40,7 +40,9 @@ fn evidence_is_one_without_data() {
             gate.window(&window(k, (0, 0), (0, 0)));
         }
         let p = gate.processes();
-        for ln_e in [p.slo, p.floor, p.any, p.rel1, p.rel15, p.rel3, gate.ln_e_pass(0.05), gate.ln_e_hot_fix(0.05)] {
+        for ln_e in
+            [p.slo.unwrap(), p.floor, p.any, p.rel1, p.rel15, p.rel3, gate.ln_e_pass(0.05), gate.ln_e_hot_fix(0.05)]
+        {
             close(ln_e, 0.0);
         }
         assert!(!gate.fires() && !gate.passes(0.05) && !gate.guarded());
@@ -52,7 +54,7 @@ fn a_relative_process_waits_for_requests_of_both_sides() {
     let mut gate = gate();
     gate.window(&window(1, (5, 5), (0, 0)));
     close(gate.processes().rel1, 0.0);
-    assert!(gate.processes().slo > 0.0);
+    assert!(gate.processes().slo.unwrap() > 0.0);
     gate.window(&window(2, (0, 0), (200, 1)));
     close(gate.processes().rel1, 0.0);
 }
@@ -149,7 +151,7 @@ fn guarded_windows_count_for_totals_but_not_for_pass_or_baseline() {
     assert!(gate.guarded());
     close(gate.ln_e_pass(0.05), 0.0);
     close(gate.p_hat(), gate.p_before());
-    close(gate.processes().slo, 0.0);
+    close(gate.processes().slo.unwrap(), 0.0);
     assert!(gate.processes().any < 0.0);
     assert_eq!(gate.step_totals(), (Tally::new(10, 0), Tally::new(240, 60)));
     // It looks at the last minute by time.
@@ -162,7 +164,7 @@ fn guarded_windows_count_for_totals_but_not_for_pass_or_baseline() {
 #[test]
 fn a_threshold_between_two_bounds_counts_low_for_fail_and_high_for_pass() {
     let between = Tally { n: 100, fail: 2, pass: 9 };
-    let mut gate = RateGate::new(RateConfig { slo: 0.05, ..config() }, Tally { n: 18_000, fail: 300, pass: 720 });
+    let mut gate = RateGate::new(RateConfig { slo: Some(0.05), ..config() }, Tally { n: 18_000, fail: 300, pass: 720 });
     let (mut low, mut high) = (gate.clone(), gate.clone());
     let stable = Tally { n: 900, fail: 15, pass: 36 };
     let with = |canary| RateWindow { t: 5.0, dt: 5.0, canary, stable, ..RateWindow::default() };

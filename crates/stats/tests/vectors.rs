@@ -150,7 +150,7 @@ fn whole_gate_agrees(prefix: &str) {
     for vector in vectors(prefix) {
         let p = &vector["params"];
         let config = RateConfig {
-            slo: p["slo"].as_f64().unwrap_or(0.01),
+            slo: Some(p["slo"].as_f64().unwrap_or(0.01)),
             alpha_g: 0.0025,
             beta: 0.05,
             epsilon: 0.005,
@@ -170,7 +170,7 @@ fn whole_gate_agrees(prefix: &str) {
             gate.window(&window(row, k, interval));
             let got = gate.processes();
             for (key, got) in [
-                ("e_slo", got.slo),
+                ("e_slo", got.slo.unwrap()),
                 ("e_floor", got.floor),
                 ("e_any", got.any),
                 ("e_rel1", got.rel1),

@@ -9,6 +9,7 @@ use microapp_core::{
 use crate::{
     delta::{Known, Wanted, increments},
     means,
+    outcome::OTHER,
     part::{Reader, Tally},
     pin::{self, Pin},
     presets::{self, Definition},
@@ -29,9 +30,10 @@ pub(crate) fn caveat(
     prices: &PriceTable,
 ) -> Option<String> {
     let definition = presets::definition(gate.source);
-    let words: Vec<String> = match gate.kind {
-        GateKind::Share { what: Share::Errors | Share::Throttled, .. } => {
-            streams::unseen(definition, &pin.family, stable)
+    let words: Vec<String> = match gate.kind.clone() {
+        GateKind::Share { what: what @ (Share::Errors | Share::Throttled), .. } => {
+            let other = other(gate, pin, stable).filter(|_| what == Share::Errors);
+            other.into_iter().chain(streams::unseen(definition, &pin.family, stable)).collect()
         }
         GateKind::Slow { what: Slow::Response, .. } => {
             bounds(pin).into_iter().chain(streams::lengths(definition, &pin.family, stable)).collect()
@@ -101,6 +103,23 @@ pub(crate) fn mixed(pin: &Pin, counted: &Tally) -> Option<String> {
             pin.family,
             counted.idle(),
             counted.total()
+        )
+    })
+}
+
+/// Some of stable's requests ended in a way that the source has no word for.
+fn other(gate: &Gate, pin: &Pin, stable: &[&Series]) -> Option<String> {
+    let label =
+        presets::definition(gate.source).ended.told().map(|told| told.error).filter(|label| !label.is_empty())?;
+    let is = |series: &&&Series| {
+        let used = series.samples.last().is_some_and(|sample| sample.value > 0.0);
+        used && series.name() == pin.family && series.label(label) == OTHER
+    };
+    stable.iter().find(is).map(|series| {
+        format!(
+            "{} of stable has {label}=\"{OTHER}\": the source does not say whether such a request failed or its user left, \
+             and each counts as failed",
+            series.name()
         )
     })
 }

@@ -28,7 +28,7 @@ impl Answers {
         let mut observed =
             calls(definition, counted, stable).filter(|series| is_observation(definition, series)).peekable();
         observed.peek()?;
-        let good = calls(definition, family, stable).filter(|series| (definition.good)(series));
+        let good = calls(definition, family, stable).filter(|series| definition.is_good(series));
         Some(Self { good: good.map(last).sum(), counted: observed.map(last).sum() })
     }
 
@@ -41,7 +41,7 @@ impl Answers {
 /// One for each answer whose tokens were counted. Of calls that failed some have counts too (opentelemetry-util-genai
 /// 1.3b0, `_record_client_metrics`: Anthropic says what a stream has used when it begins).
 pub(crate) fn is_observation(definition: &Definition, series: &Series) -> bool {
-    series.label("gen_ai_token_type") == "input" && (definition.good)(series)
+    series.label("gen_ai_token_type") == "input" && definition.is_good(series)
 }
 
 /// What the mean is taken over, and the counter of answers whose tokens were counted, where there is one. This is the one
@@ -74,7 +74,7 @@ pub(crate) fn requests_of_users(source: Preset, stable: &[&Series]) -> Option<St
 
 /// An answer that a user got and that did not fail.
 pub(crate) fn is_of_a_user(series: &Series) -> bool {
-    (presets::definition(Preset::OtelHttp).good)(series)
+    presets::definition(Preset::OtelHttp).is_good(series)
 }
 
 /// n of a window: `answers` that did not fail (of users, where they are counted: `calls` are then those to the model) and

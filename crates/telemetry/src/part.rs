@@ -10,7 +10,7 @@ use crate::{
     decode, means,
     own::{self, Picked},
     pin::{self, Pin},
-    presets::{self, Definition, FEEDBACK, JUDGES_COST, RESULTS, STARTED, Token, Verdict, Which},
+    presets::{self, Definition, FEEDBACK, JUDGES_COST, RESULTS, STARTED, Token, Verdict},
     prices::PriceTable,
     routes,
     series::Series,
@@ -131,21 +131,14 @@ impl<'a> Reader<'a> {
                 }
                 is_bad.then_some(Part::Bad)
             }
-            GateKind::Share { what, .. } => match self.definition.which(what) {
-                Which::Among(is) | Which::Of(_, is) => is_request().then(|| Part::Total { bad: is(series) }),
-                Which::Beside(bad, is) if name == bad => {
-                    (is(series) && (self.definition.user)(series)).then_some(Part::Bad)
-                }
-                Which::Beside(..) => is_request().then_some(Part::Total { bad: false }),
-                Which::None => None,
-            },
+            GateKind::Share { what, .. } => self.definition.share(what, series, is_request()),
             // Matchers that do not read are matched by nothing.
             GateKind::Slow { own: Some(_), .. } if self.timed.is_none() => None,
             GateKind::Slow { .. } => self.slow(series),
             GateKind::Mean { what, .. } => {
                 if is_request() {
                     let part = if self.pin.users.is_empty() { Part::Answer(self.pin.per) } else { Part::Call };
-                    return (self.definition.good)(series).then_some(part);
+                    return self.definition.is_good(series).then_some(part);
                 }
                 if !self.pin.users.is_empty() && name == self.pin.users {
                     return means::is_of_a_user(series).then_some(Part::Answer(self.pin.per));

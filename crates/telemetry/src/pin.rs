@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     means, native,
     own::{OwnError, Picked, per_second, series_of, spellings},
-    presets::{self, Definition, FEEDBACK, Form, RESULTS, STARTED, Scheme, Which},
+    presets::{self, Definition, FEEDBACK, Form, Place, RESULTS, STARTED, Scheme},
     prices::PriceTable,
     pushed::Names,
     ratio, routes,
@@ -111,9 +111,9 @@ impl Pin {
                 presets::candidates(gate, scheme)
             }
             GateKind::Share { what, .. } => {
-                let beside = match definition.which(what) {
-                    Which::Beside(name, _) => Some(name.to_owned()),
-                    Which::Of(..) | Which::Among(_) | Which::None => None,
+                let beside = match definition.place(what) {
+                    Place::Beside(name) => Some(name.to_owned()),
+                    Place::Of(_) | Place::Requests | Place::Nowhere => None,
                 };
                 std::iter::once(self.family.clone()).chain(beside).collect()
             }
@@ -167,32 +167,30 @@ fn family(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) ->
     let of = |family: String| Ok(Pin { family, ..Pin::default() });
     match &gate.kind {
         GateKind::Share { what: Share::Ratio { bad, total }, .. } => own_counters(bad, total, stable, wanted),
-        GateKind::Share { what, .. } => match definition.which(what) {
-            Which::None => Err(foreign(gate)),
-            Which::Among(_) | Which::Beside(..) => {
-                let family = requests()?;
-                if let Some(unfit) = streams::blind(definition, &family, stable) {
-                    return Err(unfit);
-                }
-                let told = |label: &&str| {
-                    let mut own = stable.iter().filter(|series| series.name() == family && (definition.user)(series));
-                    !own.any(|series| !series.label(label).is_empty())
-                };
-                match definition.outcome.filter(told) {
-                    None => of(family),
-                    Some(label) => Err(unfit(
-                        Unknown::NoData,
-                        format!(
-                            "{family} of stable has no label {label}, so that no failure could be seen: this gate could never fail"
-                        ),
-                    )),
-                }
+        GateKind::Share { what, .. } => {
+            let family = match definition.place(what) {
+                Place::Nowhere => return Err(foreign(gate)),
+                Place::Requests | Place::Beside(_) => requests()?,
+                Place::Of(total) if stable.iter().any(|series| series.name() == total) => total.to_owned(),
+                Place::Of(total) => return Err(missing(&[total], wanted)),
+            };
+            if let Some(unfit) = streams::blind(definition, &family, stable) {
+                return Err(unfit);
             }
-            Which::Of(total, _) => {
-                let exists = stable.iter().any(|series| series.name() == total);
-                if exists { of(total.to_owned()) } else { Err(missing(&[total], wanted)) }
+            let told = |label: &&str| {
+                let mut own = stable.iter().filter(|series| series.name() == family && (definition.user)(series));
+                !own.any(|series| !series.label(label).is_empty())
+            };
+            match definition.outcome(what).filter(told) {
+                None => of(family),
+                Some(label) => Err(unfit(
+                    Unknown::NoData,
+                    format!(
+                        "{family} of stable has no label {label}, so that no failure could be seen: this gate could never fail"
+                    ),
+                )),
             }
-        },
+        }
         GateKind::Slow { own: Some(own), max_micros, .. } => own_histogram(own, *max_micros, stable, wanted),
         GateKind::Slow { what, max_micros, own: None, .. } => {
             let bases = definition.times(*what);

@@ -22,7 +22,7 @@ pub(crate) fn speaker(series: &Series) -> String {
 /// A good call that names no model.
 fn is_nameless(definition: &Definition, series: &Series) -> bool {
     let label = definition.model.first().filter(|_| definition.names_answers);
-    label.is_some_and(|label| (definition.good)(series) && series.label(label).is_empty())
+    label.is_some_and(|label| definition.is_good(series) && series.label(label).is_empty())
 }
 
 /// Was it counted before its answer was there? `named`: who names the model that answered.
@@ -43,7 +43,7 @@ impl Early {
     /// Of a counter of calls.
     pub(crate) fn of(definition: &Definition, family: &str, stable: &[&Series], named: &[String]) -> Self {
         let mut found = Self::default();
-        for series in calls(definition, family, stable).filter(|series| (definition.good)(series)) {
+        for series in calls(definition, family, stable).filter(|series| definition.is_good(series)) {
             let value = last(series);
             found.good += value;
             if value > 0.0 && is_early(definition, series, named) {
@@ -100,7 +100,8 @@ pub(crate) fn last(series: &Series) -> f64 {
 /// Who names the model that answered.
 pub(crate) fn named(definition: &Definition, family: &str, stable: &[&Series]) -> Vec<String> {
     let Some(label) = definition.model.first().filter(|_| definition.names_answers) else { return Vec::new() };
-    let telling = |series: &&Series| (definition.good)(series) && last(series) > 0.0 && !series.label(label).is_empty();
+    let telling =
+        |series: &&Series| definition.is_good(series) && last(series) > 0.0 && !series.label(label).is_empty();
     let mut named: Vec<String> = calls(definition, family, stable).filter(telling).map(speaker).collect();
     named.sort();
     named.dedup();

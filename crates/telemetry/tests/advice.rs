@@ -70,7 +70,7 @@ async fn said(exposed: &[Exposed], gate: Gate) -> String {
 }
 
 fn share(what: Share, preset: Preset) -> Gate {
-    gate("errors", GateKind::Share { what, max_ppm: 10_000 }, preset)
+    gate("errors", GateKind::Share { what, max_ppm: Some(10_000) }, preset)
 }
 
 fn slow(what: Slow, preset: Preset) -> Gate {

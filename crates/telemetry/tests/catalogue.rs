@@ -184,7 +184,7 @@ fn throttling_is_no_error_and_errors_are_no_throttling() {
         (REQUESTS, &[("error_type", "429")][..], 7.0),
         (REQUESTS, &[("error_type", "timeout")][..], 3.0),
     ];
-    let quota = gate("quota", GateKind::Share { what: Share::Throttled, max_ppm: 50_000 }, Preset::OtelGenai);
+    let quota = gate("quota", GateKind::Share { what: Share::Throttled, max_ppm: Some(50_000) }, Preset::OtelGenai);
     let window = first(&both(&rows, &rows), vec![errors(), quota]);
     assert_eq!(sides(&window, "errors").0, count(3, 100));
     assert_eq!(sides(&window, "quota").0, count(7, 100));
@@ -229,7 +229,7 @@ fn votes_are_counted_where_nobody_asks_for_them() {
 
 fn ratio(bad: &str, total: &str) -> Gate {
     let what = Share::Ratio { bad: bad.to_owned(), total: total.to_owned() };
-    gate("own", GateKind::Share { what, max_ppm: 10_000 }, Preset::OtelGenai)
+    gate("own", GateKind::Share { what, max_ppm: Some(10_000) }, Preset::OtelGenai)
 }
 
 #[test]

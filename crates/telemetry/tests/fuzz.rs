@@ -38,8 +38,8 @@ fn everything() -> Subject {
         latency(2_560_000),
         cost(),
         grounded(),
-        gate("own", GateKind::Share { what, max_ppm: 10_000 }, Preset::OtelGenai),
-        gate("coded", GateKind::Share { what: coded, max_ppm: 10_000 }, Preset::OtelGenai),
+        gate("own", GateKind::Share { what, max_ppm: Some(10_000) }, Preset::OtelGenai),
+        gate("coded", GateKind::Share { what: coded, max_ppm: Some(10_000) }, Preset::OtelGenai),
         gate(
             "timed",
             GateKind::Slow { what: Slow::Response, slow_ppm: 1, max_micros: 1_000_000, own: Some(timed) },
@@ -49,8 +49,8 @@ fn everything() -> Subject {
         gate("share", GateKind::Traffic, Preset::OtelGenai),
         gate("budget", GateKind::Budget { max_pico_usd: 1 }, Preset::OtelGenai),
         gate("tokens", GateKind::Mean { what: Mean::Tokens, max: Some(1), max_increase_ppm: None }, Preset::OtelGenai),
-        gate("door", GateKind::Share { what: Share::Errors, max_ppm: 10_000 }, Preset::Envoy),
-        gate("key", GateKind::Share { what: Share::Throttled, max_ppm: 10_000 }, Preset::Litellm),
+        gate("door", GateKind::Share { what: Share::Errors, max_ppm: Some(10_000) }, Preset::Envoy),
+        gate("key", GateKind::Share { what: Share::Throttled, max_ppm: Some(10_000) }, Preset::Litellm),
         gate(
             "first",
             GateKind::Slow { what: Slow::FirstToken, slow_ppm: 1, max_micros: 1_000, own: None },

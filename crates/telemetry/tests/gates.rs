@@ -196,7 +196,7 @@ fn a_gateway_tells_the_revisions_apart_by_their_clusters_and_is_never_waited_for
         GateKind::Slow { what: Slow::Response, slow_ppm: 50_000, max_micros: 2_000_000, own: None },
         Preset::Envoy,
     );
-    let errors = gate("errors", GateKind::Share { what: Share::Errors, max_ppm: 10_000 }, Preset::Envoy);
+    let errors = gate("errors", GateKind::Share { what: Share::Errors, max_ppm: Some(10_000) }, Preset::Envoy);
     let (store, subject) = gateway(vec![errors, latency]);
     let windows = store.windows(&subject, 8.1);
     assert_eq!(windows.len(), 2);
@@ -286,7 +286,7 @@ fn a_captured_answer_of_envoy_counts_each_request_once() {
         GateKind::Slow { what: Slow::Response, slow_ppm: 50_000, max_micros: 2_000_000, own: None },
         Preset::Envoy,
     );
-    let errors = gate("errors", GateKind::Share { what: Share::Errors, max_ppm: 10_000 }, Preset::Envoy);
+    let errors = gate("errors", GateKind::Share { what: Share::Errors, max_ppm: Some(10_000) }, Preset::Envoy);
     let mut subject = subject(vec![errors, latency]);
     (subject.namespace, subject.attempt_started) = ("demo-try".to_owned(), 1_795_571_715.0);
     let answer = decode(CAPTURED.replace("_plain_", "_shop-aaaaaaaaaa_").as_bytes()).unwrap();

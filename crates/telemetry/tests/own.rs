@@ -15,7 +15,7 @@ use microapp_telemetry::{PriceTable, decode::decode, digest, queries};
 
 fn ratio(bad: &str, total: &str) -> Gate {
     let what = Share::Ratio { bad: bad.to_owned(), total: total.to_owned() };
-    gate("own", GateKind::Share { what, max_ppm: 500_000 }, Preset::OtelHttp)
+    gate("own", GateKind::Share { what, max_ppm: Some(500_000) }, Preset::OtelHttp)
 }
 
 fn slow(histogram: &str, matching: Option<&str>, max_micros: i64) -> Gate {

@@ -311,7 +311,7 @@ fn windows_are_as_long_as_the_pushes_are_apart_and_preflight_says_how_to_make_th
 
 #[test]
 fn a_gate_without_data_does_not_make_the_canary_wait_for_a_scrape() {
-    let http = gate("http", GateKind::Share { what: Share::Errors, max_ppm: 10_000 }, Preset::OtelHttp);
+    let http = gate("http", GateKind::Share { what: Share::Errors, max_ppm: Some(10_000) }, Preset::OtelHttp);
     let subject = subject(vec![errors(), http]);
     let (found, _, _) = preflight(&stable(), &subject);
     assert!(found[1].is_err());
@@ -322,7 +322,7 @@ fn a_gate_without_data_does_not_make_the_canary_wait_for_a_scrape() {
 
 #[test]
 fn of_two_gates_one_is_pushed_and_one_is_scraped() {
-    let http = gate("http", GateKind::Share { what: Share::Errors, max_ppm: 10_000 }, Preset::OtelHttp);
+    let http = gate("http", GateKind::Share { what: Share::Errors, max_ppm: Some(10_000) }, Preset::OtelHttp);
     let mut store = stable();
     let code = [("http_response_status_code", "200")];
     for k in 0..132_u32 {
@@ -448,7 +448,7 @@ fn captured_gates() -> Vec<Gate> {
     let slow = |name: &str, max_micros, preset| {
         gate(name, GateKind::Slow { what: Slow::Response, slow_ppm: 50_000, max_micros, own: None }, preset)
     };
-    let http = GateKind::Share { what: Share::Errors, max_ppm: 10_000 };
+    let http = GateKind::Share { what: Share::Errors, max_ppm: Some(10_000) };
     vec![
         errors(),
         slow("latency", 2_560_000, Preset::OtelGenai),

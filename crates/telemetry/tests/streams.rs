@@ -172,7 +172,7 @@ fn an_instrumentation_that_does_not_see_streams_break_off_is_told() {
 fn the_answers_of_the_application_are_told_of_as_well() {
     let gate = |kind| gate("http", kind, Preset::OtelHttp);
     let slow = GateKind::Slow { what: Slow::Response, slow_ppm: 50_000, max_micros: 2_500_000 };
-    let failed = GateKind::Share { what: Share::Errors, max_ppm: 10_000 };
+    let failed = GateKind::Share { what: Share::Errors, max_ppm: Some(10_000) };
     let told = caveat("genai", gate(failed.clone()));
     assert!(told.starts_with("opentelemetry.instrumentation.fastapi calls a stream that breaks off good: "), "{told}");
     assert_eq!(caveat("traceloop", gate(failed)), "", "FastAPI's own telemetry marks them");
@@ -193,7 +193,7 @@ fn the_answers_of_the_application_are_told_of_as_well() {
 #[test]
 fn an_instrumentation_that_counts_no_failure_is_no_source_of_errors() {
     for what in [Share::Errors, Share::Throttled] {
-        let gate = gate("errors", GateKind::Share { what, max_ppm: 10_000 }, Preset::OtelGenai);
+        let gate = gate("errors", GateKind::Share { what, max_ppm: Some(10_000) }, Preset::OtelGenai);
         assert_eq!(
             refusal("langchain-traceloop", gate).message,
             "opentelemetry.instrumentation.langchain counts no failed call, so that this gate could never fail: use \

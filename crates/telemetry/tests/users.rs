@@ -16,7 +16,7 @@ use microapp_telemetry::Subject;
 const SCRAPES: [f64; 5] = [-100.0, -2.0, 3.0, 8.0, 13.0];
 
 fn errors_of(preset: Preset) -> Gate {
-    gate("errors", GateKind::Share { what: Share::Errors, max_ppm: 10_000 }, preset)
+    gate("errors", GateKind::Share { what: Share::Errors, max_ppm: Some(10_000) }, preset)
 }
 
 /// The application as both revisions, the canary a second later.

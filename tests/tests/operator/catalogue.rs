@@ -45,6 +45,27 @@ async fn a_good_revision_passes_guards_caps_sets_and_its_own_counters() {
     invariants::hold(&stage, &[5.0, 25.0, 100.0], false);
 }
 
+/// The calls to its model are as good as before.
+#[tokio::test(start_paused = true)]
+async fn a_revision_that_answers_401_to_everybody_is_reverted_at_the_first_step() {
+    let gates = json!([
+        {"name": "errors", "errorRate": {"max": "1%"}},
+        {"name": "refused", "clientErrors": {}, "telemetry": "envoy"},
+    ]);
+    let locked = Profile { refused: 1.0, ..Profile::default() };
+    let stage = release(gates, locked).await;
+    is_reverted_by(&stage, "refused").await;
+    assert_eq!(stage.aborted()["step"], 0, "{:?}", stage.aborted());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revision_that_refuses_nobody_is_promoted_beside_one_that_refuses_nobody() {
+    let gates = json!([{"name": "refused", "clientErrors": {}, "telemetry": "envoy"}]);
+    let stage = release(gates, Profile::default()).await;
+    stage.until("it is promoted", |stage| stage.reads("Ready", "True", "Promoted")).await;
+    invariants::hold(&stage, &[5.0, 25.0, 100.0], false);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_revision_that_needs_more_tokens_is_reverted() {
     let gates = json!([

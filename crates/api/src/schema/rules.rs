@@ -186,15 +186,15 @@ pub(super) const RULES: &[Rule] = &[
     ),
     rule(
         "spec.gates[]",
-        "[has(self.errorRate), has(self.latency), has(self.timeToFirstToken), has(self.timePerOutputToken), \
-         has(self.tokensPerRequest), has(self.tokenCost), has(self.tokenBudget), has(self.hallucination), \
-         has(self.similarity), has(self.safety), has(self.taskCompletion), has(self.feedback), \
-         has(self.truncation), has(self.throttling), has(self.modelIdentity), has(self.shareCheck), \
+        "[has(self.errorRate), has(self.clientErrors), has(self.latency), has(self.timeToFirstToken), \
+         has(self.timePerOutputToken), has(self.tokensPerRequest), has(self.tokenCost), has(self.tokenBudget), \
+         has(self.hallucination), has(self.similarity), has(self.safety), has(self.taskCompletion), \
+         has(self.feedback), has(self.truncation), has(self.throttling), has(self.modelIdentity), has(self.shareCheck), \
          has(self.saturation), has(self.ratio), has(self.query)].exists_one(k, k)",
-        "a gate has exactly one kind: write one of errorRate, latency, timeToFirstToken, timePerOutputToken, \
-         tokensPerRequest, tokenCost, tokenBudget, hallucination, similarity, safety, taskCompletion, feedback, \
-         truncation, throttling, modelIdentity, shareCheck, saturation, ratio and query, and a gate of its own for each \
-         further one",
+        "a gate has exactly one kind: write one of errorRate, clientErrors, latency, timeToFirstToken, \
+         timePerOutputToken, tokensPerRequest, tokenCost, tokenBudget, hallucination, similarity, safety, \
+         taskCompletion, feedback, truncation, throttling, modelIdentity, shareCheck, saturation, ratio and query, and a \
+         gate of its own for each further one",
     ),
     rule(
         "spec.gates[]",
@@ -217,10 +217,11 @@ pub(super) const RULES: &[Rule] = &[
          self.telemetry in ['otel-genai', 'vllm']) && \
          (!has(self.modelIdentity) || self.telemetry in ['otel-genai', 'litellm']) && \
          (!has(self.truncation) && !has(self.saturation) || self.telemetry == 'vllm') && \
-         (!has(self.throttling) || !(self.telemetry in ['envoy', 'vllm'])))",
+         (!has(self.throttling) || !(self.telemetry in ['envoy', 'vllm'])) && \
+         (!has(self.clientErrors) || !(self.telemetry in ['otel-genai', 'litellm'])))",
         "this telemetry has no numbers for the gate: timePerOutputToken comes from otel-genai or vllm, modelIdentity from \
-         otel-genai or litellm, truncation and saturation from vllm, throttling from neither envoy nor vllm; leave \
-         telemetry out",
+         otel-genai or litellm, truncation and saturation from vllm, throttling from neither envoy nor vllm, clientErrors \
+         from neither otel-genai nor litellm; leave telemetry out",
     ),
     rule(
         "spec.gates[].name",

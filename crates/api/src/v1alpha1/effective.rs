@@ -1,6 +1,6 @@
 //! The gates that apply to a rollout: those that its spec lists, or the preset's, with the sources of their numbers.
 
-use super::{Gate, Judged, Share, Slow, Telemetry, TelemetryPreset, TokenCost, Watches};
+use super::{ClientErrors, Gate, Judged, Share, Slow, Telemetry, TelemetryPreset, TokenCost, Watches};
 
 /// A gate that applies, and where its numbers may come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +44,7 @@ impl EffectiveGate {
             .into_iter()
             .chain(model_errors)
             .chain([
+                one(Gate { client_errors: Some(ClientErrors {}), ..named("client-errors") }, users.clone()),
                 one(Gate { latency: Some(latency), ..named("latency") }, [users, calls.into_iter().collect()].concat()),
                 one(Gate { token_cost: Some(cost), ..named("cost") }, vec![priced]),
                 one(

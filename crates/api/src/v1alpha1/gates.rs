@@ -10,6 +10,10 @@ pub struct Gate {
     /// Failed responses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_rate: Option<Share>,
+    /// Requests that the application refuses as its clients' own fault, with 4xx: compared beside the stable revision alone,
+    /// without a limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_errors: Option<ClientErrors>,
     /// Slow responses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency: Option<Slow>,
@@ -77,6 +81,8 @@ pub struct Gate {
 pub enum GateKind<'a> {
     /// Failed responses.
     ErrorRate(&'a Share),
+    /// Requests that the application refuses as its clients' own fault, with 4xx.
+    ClientErrors(&'a ClientErrors),
     /// Slow responses.
     Latency(&'a Slow),
     /// Streamed answers that are slow to begin.
@@ -120,6 +126,7 @@ impl Gate {
     pub fn kind(&self) -> Option<GateKind<'_>> {
         let mut kinds = [
             self.error_rate.as_ref().map(GateKind::ErrorRate),
+            self.client_errors.as_ref().map(GateKind::ClientErrors),
             self.latency.as_ref().map(GateKind::Latency),
             self.time_to_first_token.as_ref().map(GateKind::TimeToFirstToken),
             self.time_per_output_token.as_ref().map(GateKind::TimePerOutputToken),
@@ -145,15 +152,15 @@ impl Gate {
     }
 
     /// Where its numbers come from, given the rollout's telemetry: verdicts of judges and votes of users always from
-    /// `evals`; everything else as the gate says, or else the rollout, where that source has it, or else `otel-genai`, or
-    /// else `vllm`.
+    /// `evals`; everything else as the gate says, or else the rollout, where that source has it, or else the first of
+    /// `otel-genai`, `otel-http` and `vllm` that does.
     pub fn source(&self, rollout: &Telemetry) -> TelemetryPreset {
         let Some(kind) = self.kind() else { return rollout.preset };
         if kind.is_judged() {
             return TelemetryPreset::Evals;
         }
-        let fit =
-            [rollout.preset, TelemetryPreset::OtelGenai, TelemetryPreset::Vllm].into_iter().find(|one| one.has(kind));
+        let sources = [rollout.preset, TelemetryPreset::OtelGenai, TelemetryPreset::OtelHttp, TelemetryPreset::Vllm];
+        let fit = sources.into_iter().find(|one| one.has(kind));
         self.telemetry.or(fit).unwrap_or(rollout.preset)
     }
 
@@ -183,6 +190,12 @@ pub struct Share {
     /// A percentage such as `"1%"`.
     pub max: String,
 }
+
+/// The share of requests answered with 4xx, without 429 (too many) and 499 (the user left), must not be clearly larger
+/// than the stable revision's. There is no limit to set: how many clients send what nobody can serve is no property of a
+/// revision.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ClientErrors {}
 
 /// At most `1 - quantile` of them take longer than `max`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -389,6 +402,8 @@ impl TelemetryPreset {
             GateKind::TimeToFirstToken(own) | GateKind::TimePerOutputToken(own) if own.histogram.is_some() => {
                 !matches!(self, Self::Evals)
             }
+            // Who calls a model is the revision itself: there 4xx are failures.
+            GateKind::ClientErrors(_) => !matches!(self, Self::OtelGenai | Self::Litellm | Self::Evals),
             GateKind::TimeToFirstToken(_)
             | GateKind::TokensPerRequest(_)
             | GateKind::TokenCost(_)

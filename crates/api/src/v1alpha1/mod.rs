@@ -16,7 +16,7 @@ mod traffic;
 
 pub use effective::EffectiveGate;
 pub use gates::{
-    Gate, GateKind, Judged, ModelIdentity, Query, Ratio, Saturation, Share, ShareCheck, Slow, Telemetry,
+    ClientErrors, Gate, GateKind, Judged, ModelIdentity, Query, Ratio, Saturation, Share, ShareCheck, Slow, Telemetry,
     TelemetryPreset, TokenBudget, TokenCost, TokensPerRequest, Watches,
 };
 pub use model::{ConfigMapRef, Model, Prompts};

@@ -38,7 +38,7 @@ fn counts(gate: &Gate) -> Option<Watches> {
     match &gate.kind {
         GateKind::Share { what: Share::Errors, .. } => Some(gate.source.watches()),
         GateKind::Share { what: Share::Ratio { .. }, .. } => Some(Watches::Users),
-        GateKind::Share { what: Share::Truncated | Share::Throttled, .. }
+        GateKind::Share { what: Share::ClientErrors | Share::Truncated | Share::Throttled, .. }
         | GateKind::Slow { .. }
         | GateKind::Mean { .. }
         | GateKind::Judged { .. }

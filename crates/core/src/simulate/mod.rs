@@ -28,6 +28,8 @@ use crate::{
 const BASELINE: f64 = 3600.0;
 /// Shape of one request's cost: variance / mean² = 1 / shape = e − 1.
 const COST_SHAPE: f64 = 1.0 / (std::f64::consts::E - 1.0);
+/// The share of requests that are bad where no limit says how many may be: clients with expired tokens, crawlers.
+const REFUSED: f64 = 0.01;
 /// What a request costs where nobody says it and no gate limits it: 0.001 USD, in pico-USD.
 const COST: f64 = 1e9;
 /// Tokens of a request, where no limit says what is usual.
@@ -53,7 +55,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// Two healthy revisions: half of each gate's limit is bad. The limit of time is what the plan allows: each step at
+    /// Two healthy revisions: half of each gate's limit is bad, and 1 % where there is none. The limit of time is what the plan allows: each step at
     /// its longest, the bake, and half an hour for a step back.
     pub fn healthy(plan: &Strategy, rps: f64, scrape: f64) -> Self {
         let healthy: Vec<_> = plan.gates.iter().map(|gate| healthy(&gate.kind)).collect();
@@ -91,7 +93,8 @@ impl Setup {
 /// Half of what the gate allows.
 fn healthy(kind: &GateKind) -> f64 {
     match kind {
-        GateKind::Share { max_ppm, .. } | GateKind::Judged { max_ppm, .. } => *max_ppm as f64 / 2e6,
+        GateKind::Share { max_ppm, .. } => max_ppm.map_or(REFUSED, |max_ppm| max_ppm as f64 / 2e6),
+        GateKind::Judged { max_ppm, .. } => *max_ppm as f64 / 2e6,
         GateKind::Slow { slow_ppm, .. } => *slow_ppm as f64 / 2e6,
         GateKind::Mean { what: Mean::Cost, max, .. } => max.map_or(COST, |limit| limit as f64 / 2.0),
         GateKind::Mean { what: Mean::Tokens, max, .. } => max.map_or(TOKENS, |limit| limit as f64 / 2.0),

@@ -17,8 +17,9 @@ pub enum GateKind {
     Share {
         /// Which are bad.
         what: Share,
-        /// The allowed share.
-        max_ppm: i64,
+        /// The allowed share; `None`: there is none, the share is compared with stable's alone.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_ppm: Option<i64>,
     },
     /// Requests slower than `max_micros` / requests; the allowed share is 1 − quantile.
     Slow {
@@ -90,6 +91,8 @@ pub enum GateKind {
 pub enum Share {
     /// Failed ones.
     Errors,
+    /// Those that the application refuses as its clients' own fault.
+    ClientErrors,
     /// Those whose answer was cut off.
     Truncated,
     /// Those that the provider refused.
@@ -204,7 +207,8 @@ impl Gate {
 
     /// Is it a default that is watched beside the others where stable has its numbers?
     pub fn is_beside(&self) -> bool {
-        self.defaulted && self.is_errors() && self.source.watches() == api::Watches::Calls
+        let beside = matches!(self.kind, GateKind::Share { what: Share::ClientErrors, .. });
+        self.defaulted && (beside || self.is_errors() && self.source.watches() == api::Watches::Calls)
     }
 
     /// Every source that it may read, in order of preference.
@@ -249,7 +253,7 @@ fn read_gate(gate: &api::Gate, source: Preset, defaulted: bool) -> Result<Gate, 
     let number = |text: &Option<String>| {
         text.as_deref().map(|text| text.parse::<Nano>().map(|nano| nano.0).map_err(wrong(&field))).transpose()
     };
-    let share = |what: Share, max: &str| Ok(GateKind::Share { what, max_ppm: percent(max)? });
+    let share = |what: Share, max: &str| Ok(GateKind::Share { what, max_ppm: Some(percent(max)?) });
     let slow = |what: Slow, slow: &api::Slow| {
         let quantile: values::Quantile = slow.quantile.parse().map_err(wrong(&field))?;
         let bound = values::latency_bound(&slow.max).map_err(wrong(&field))?;
@@ -275,6 +279,9 @@ fn read_gate(gate: &api::Gate, source: Preset, defaulted: bool) -> Result<Gate, 
             "{field}: give exactly one kind, such as errorRate, latency, tokenCost or hallucination"
         ))),
         Some(api::GateKind::ErrorRate(rate)) => share(Share::Errors, &rate.max),
+        Some(api::GateKind::ClientErrors(api::ClientErrors {})) => {
+            Ok(GateKind::Share { what: Share::ClientErrors, max_ppm: None })
+        }
         Some(api::GateKind::Truncation(rate)) => share(Share::Truncated, &rate.max),
         Some(api::GateKind::Throttling(rate)) => share(Share::Throttled, &rate.max),
         Some(api::GateKind::Ratio(api::Ratio { bad, total, max })) => {
@@ -337,14 +344,17 @@ fn pin_kind(kind: &GateKind, pinned: &mut api::Gate) {
     let number = |nano: &Option<i128>| nano.map(|nano| Nano(nano).to_string());
     match kind {
         GateKind::Share { what, max_ppm } => {
-            let share = Some(api::Share { max: percent(*max_ppm) });
+            // Only client errors have no limit.
+            let max = percent(max_ppm.unwrap_or_default());
+            let share = Some(api::Share { max: max.clone() });
             match what {
                 Share::Errors => pinned.error_rate = share,
+                Share::ClientErrors => pinned.client_errors = Some(api::ClientErrors {}),
                 Share::Truncated => pinned.truncation = share,
                 Share::Throttled => pinned.throttling = share,
                 Share::Ratio { bad, total } => {
                     let (bad, total) = (bad.clone(), total.clone());
-                    pinned.ratio = Some(api::Ratio { bad, total, max: percent(*max_ppm) });
+                    pinned.ratio = Some(api::Ratio { bad, total, max });
                 }
             }
         }

@@ -39,7 +39,15 @@ impl Random {
 }
 
 pub fn config() -> RateConfig {
-    RateConfig { slo: 0.01, alpha_g: 0.0025, beta: 0.05, epsilon: 0.005, phi: 1.0, tau: 3600.0, form: Form::Switch }
+    RateConfig {
+        slo: Some(0.01),
+        alpha_g: 0.0025,
+        beta: 0.05,
+        epsilon: 0.005,
+        phi: 1.0,
+        tau: 3600.0,
+        form: Form::Switch,
+    }
 }
 
 pub fn gate() -> RateGate {

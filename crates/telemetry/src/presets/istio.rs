@@ -1,17 +1,19 @@
 //! Istio's sidecars, scraped at the pods: of the two reports of a request that of the destination (Istio's standard
-//! metrics). Milliseconds. Response code 0: the connection broke.
+//! metrics). Milliseconds. Response code 0: the user was gone before the answer (istio#9292, #49884).
 
 use super::{Definition, NOTHING, Which};
+use crate::outcome::{Counted, Told, UNTOLD};
+
+const TOLD: Which =
+    Which::Among(Told { status: "response_code", grpc: "grpc_response_status", flags: "response_flags", ..UNTOLD });
 
 pub(super) static DEFINITION: Definition = Definition {
+    side: Some(Counted::Users),
     requests: &["istio_requests_total"],
     user: |series| series.label("reporter") == "destination",
-    outcome: Some("response_code"),
-    bad: Which::Among(|series| {
-        let code = series.label("response_code");
-        code.starts_with('5') || code == "0"
-    }),
-    throttled: Which::Among(|series| series.label("response_code") == "429"),
+    ended: TOLD,
+    refused: TOLD,
+    throttled: TOLD,
     durations: &["istio_request_duration_milliseconds"],
     per_second: 1_000,
     ..NOTHING

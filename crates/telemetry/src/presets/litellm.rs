@@ -1,19 +1,23 @@
 //! The LiteLLM proxy, with a virtual key per revision whose alias is `<namespace>/<rollout>/<revision>`. Counters carry
-//! the suffix that Python's client appends. Fallbacks hide errors; an unknown model costs 0 in its counter of USD.
+//! the suffix that Python's client appends. Fallbacks hide errors; an unknown model costs 0 in its counter of USD. Labels
+//! without a value are "None" (Python's `str`).
 
 use super::{Definition, Door, Generation, NOTHING, Scheme, Token, Which};
+use crate::outcome::{Counted, Ending, Told, UNTOLD};
 
-const FAILED: &str = "litellm_proxy_failed_requests_metric_total";
+const TOLD: Which = Which::Beside(
+    "litellm_proxy_failed_requests_metric_total",
+    Told { status: "exception_status", error: "exception_class", silent: Ending::Failed, ..UNTOLD },
+);
 
 pub(super) static DEFINITION: Definition = Definition {
     scheme: Scheme::Gateway(Door::Litellm),
+    side: Some(Counted::Calls),
     requests: &["litellm_proxy_total_requests_metric_total"],
     user: |series| is_answer(series.label("route")),
-    good: |series| !series.label("status_code").starts_with(['4', '5', 'N']),
-    bad: Which::Beside(FAILED, |series| {
-        !["400", "401", "403", "404", "422", "429"].contains(&series.label("exception_status"))
-    }),
-    throttled: Which::Beside(FAILED, |series| series.label("exception_status") == "429"),
+    answered: Some(Told { status: "status_code", silent: Ending::Failed, ..UNTOLD }),
+    ended: TOLD,
+    throttled: TOLD,
     durations: &["litellm_request_total_latency_metric"],
     first_token: &["litellm_llm_api_time_to_first_token_metric"],
     tokens: &[Generation {

@@ -14,7 +14,9 @@ mod vllm;
 use microapp_core::strategy::{Gate, GateKind, Judged, Preset, Share, Slow};
 
 use crate::{
+    outcome::{Counted, Ending, Told},
     own::{Picked, base},
+    part::Part,
     pin,
     pin::Pins,
     pushed::Names,
@@ -96,20 +98,22 @@ impl Scheme {
 pub(crate) struct Definition {
     /// See [`Scheme`].
     pub(crate) scheme: Scheme,
+    /// Whose requests it counts; `None`: verdicts, no requests.
+    pub(crate) side: Option<Counted>,
     /// Counters of requests, in order of preference: one is pinned.
     pub(crate) requests: &'static [&'static str],
     /// Which series of all these families stand for a request of a user.
     pub(crate) user: fn(&Series) -> bool,
-    /// Which of the counter of requests were answered: what a mean is taken over.
-    pub(crate) good: fn(&Series) -> bool,
-    /// Which requests are bad.
-    pub(crate) bad: Which,
-    /// The label that says of every request how it ended, where there is one: without it no failure could be seen.
-    pub(crate) outcome: Option<&'static str>,
-    /// Which requests were refused because there were too many.
+    /// Where it says how requests ended: which failed, and which were answered.
+    pub(crate) ended: Which,
+    /// How the counter of requests itself says which were answered, where another one says which failed.
+    pub(crate) answered: Option<Told>,
+    /// Where it says which were refused as the client's own fault; of users only.
+    pub(crate) refused: Which,
+    /// Where it says which were refused because there were too many.
     pub(crate) throttled: Which,
     /// Which answers were cut off at the limit of their length.
-    pub(crate) truncated: Which,
+    pub(crate) truncated: Option<Cut>,
     /// Histograms of durations without their suffix, in order of preference: one is pinned.
     pub(crate) durations: &'static [&'static str],
     /// The same for the time to the first token of a streamed answer.
@@ -141,13 +145,14 @@ pub(crate) struct Definition {
 /// A source that has nothing.
 pub(crate) const NOTHING: Definition = Definition {
     scheme: Scheme::Pods,
+    side: None,
     requests: &[],
     user: |_| true,
-    good: |_| true,
-    bad: Which::None,
-    outcome: None,
+    ended: Which::None,
+    answered: None,
+    refused: Which::None,
     throttled: Which::None,
-    truncated: Which::None,
+    truncated: None,
     durations: &[],
     first_token: &[],
     per_token: &[],
@@ -163,28 +168,123 @@ pub(crate) const NOTHING: Definition = Definition {
     queue: &[],
 };
 
-/// Which requests are meant.
+/// Which counter tells how requests ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Which {
     /// The source does not tell.
     None,
-    /// Of the counter of requests itself the series for which this is true.
-    Among(fn(&Series) -> bool),
-    /// Of this other counter, which has no good ones, the series for which this is true.
-    Beside(&'static str, fn(&Series) -> bool),
-    /// Of this counter, which has good ones too and is the total, the series for which this is true.
-    Of(&'static str, fn(&Series) -> bool),
+    /// The counter of requests itself.
+    Among(Told),
+    /// This other counter, which has no good ones, or only beside the total.
+    Beside(&'static str, Told),
+    /// This counter, which has good ones too and is the total.
+    Of(&'static str, Told),
+}
+
+/// Answers that were cut off: of this counter, which is the total, the series whose label has this value.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cut {
+    pub(crate) family: &'static str,
+    pub(crate) label: &'static str,
+    pub(crate) value: &'static str,
+}
+
+/// Where the requests of a gate of shares are counted, the bad ones among or beside them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The source has none.
+    Nowhere,
+    /// The counter of requests has both.
+    Requests,
+    /// This counter has the bad ones, that of requests all.
+    Beside(&'static str),
+    /// This counter has both.
+    Of(&'static str),
+}
+
+impl Place {
+    /// The part of a series whose requests `are_bad`. `is_request`: it is of the counter that has all of them.
+    fn part(self, series: &Series, is_request: bool, are_bad: impl Fn() -> bool) -> Option<Part> {
+        match self {
+            Self::Nowhere => None,
+            Self::Beside(name) if series.name() == name => are_bad().then_some(Part::Bad),
+            Self::Beside(_) => is_request.then_some(Part::Total { bad: false }),
+            Self::Requests | Self::Of(_) => is_request.then(|| Part::Total { bad: are_bad() }),
+        }
+    }
+}
+
+impl Which {
+    const fn place(self) -> Place {
+        match self {
+            Self::None => Place::Nowhere,
+            Self::Among(_) => Place::Requests,
+            Self::Beside(name, _) => Place::Beside(name),
+            Self::Of(name, _) => Place::Of(name),
+        }
+    }
+
+    /// The labels that tell it.
+    pub(crate) const fn told(self) -> Option<Told> {
+        match self {
+            Self::None => None,
+            Self::Among(told) | Self::Beside(_, told) | Self::Of(_, told) => Some(told),
+        }
+    }
 }
 
 impl Definition {
-    /// Which requests are bad for a gate of shares; the user's own selectors are not the preset's.
-    pub(crate) const fn which(&self, what: &Share) -> Which {
+    /// Where a gate of shares finds its requests; the user's own selectors are not the preset's.
+    pub(crate) fn place(&self, what: &Share) -> Place {
         match what {
-            Share::Errors => self.bad,
-            Share::Truncated => self.truncated,
-            Share::Throttled => self.throttled,
-            Share::Ratio { .. } => Which::None,
+            Share::Truncated => self.truncated.map_or(Place::Nowhere, |cut| Place::Of(cut.family)),
+            Share::Errors | Share::ClientErrors | Share::Throttled | Share::Ratio { .. } => self.which(what).place(),
         }
+    }
+
+    /// Which counter tells how the requests of a gate ended.
+    const fn which(&self, what: &Share) -> Which {
+        match what {
+            Share::Errors => self.ended,
+            Share::ClientErrors => self.refused,
+            Share::Throttled => self.throttled,
+            Share::Truncated | Share::Ratio { .. } => Which::None,
+        }
+    }
+
+    /// The part that a series plays in a gate of shares. `is_request`: it is of the pinned counter and of users.
+    pub(crate) fn share(&self, what: &Share, series: &Series, is_request: bool) -> Option<Part> {
+        let are_bad = || match what {
+            Share::Errors => self.ends(self.ended, series, Ending::Failed),
+            Share::ClientErrors => self.ends(self.refused, series, Ending::Refused),
+            Share::Throttled => self.ends(self.throttled, series, Ending::Throttled),
+            Share::Truncated => self.truncated.is_some_and(|cut| series.label(cut.label) == cut.value),
+            Share::Ratio { .. } => false,
+        };
+        self.place(what).part(series, is_request, || (self.user)(series) && are_bad())
+    }
+
+    /// Did the requests of this series end well: did none fail, was none refused or throttled, and did no client leave?
+    pub(crate) fn is_good(&self, series: &Series) -> bool {
+        let told = self.answered.or(match self.ended {
+            Which::Among(told) => Some(told),
+            Which::None | Which::Beside(..) | Which::Of(..) => None,
+        });
+        told.zip(self.side).is_none_or(|(told, side)| told.ending(side, series) == Ending::Good)
+    }
+
+    fn ends(&self, which: Which, series: &Series, so: Ending) -> bool {
+        which.told().zip(self.side).is_some_and(|(told, side)| told.ending(side, series) == so)
+    }
+
+    /// The label that says of every request how it ended, where there is one: without it no bad one could be seen.
+    pub(crate) fn outcome(&self, what: &Share) -> Option<&'static str> {
+        let told = match self.which(what) {
+            Which::Among(told) | Which::Of(_, told) => told,
+            Which::None | Which::Beside(..) => return None,
+        };
+        let label = if *what == Share::Errors && !told.class.is_empty() { told.class } else { told.status };
+        Some(label).filter(|label| !label.is_empty())
     }
 
     /// Histograms of a time.
@@ -264,6 +364,11 @@ pub(crate) const fn definition(preset: Preset) -> &'static Definition {
     }
 }
 
+/// Whose requests a preset counts; `None`: verdicts, no requests.
+pub const fn side(preset: Preset) -> Option<Counted> {
+    definition(preset).side
+}
+
 /// The scheme of a preset.
 pub const fn scheme(preset: Preset) -> Scheme {
     definition(preset).scheme
@@ -296,11 +401,11 @@ pub(crate) fn candidates(gate: &Gate, scheme: Scheme) -> Vec<String> {
         GateKind::Share { what: Share::Ratio { bad, total }, .. } => {
             [bad, total].into_iter().filter_map(|text| Some(Picked::parse(text).ok()?.name)).collect()
         }
-        GateKind::Share { what, .. } => match definition.which(what) {
-            Which::None => Vec::new(),
-            Which::Among(_) => own(definition.requests),
-            Which::Beside(bad, _) => [own(definition.requests), own(&[bad])].concat(),
-            Which::Of(total, _) => own(&[total]),
+        GateKind::Share { what, .. } => match definition.place(what) {
+            Place::Nowhere => Vec::new(),
+            Place::Requests => own(definition.requests),
+            Place::Beside(bad) => [own(definition.requests), own(&[bad])].concat(),
+            Place::Of(total) => own(&[total]),
         },
         GateKind::Slow { own: Some(own), .. } => histogram(base(own), Form::Unknown),
         GateKind::Slow { what, own: None, .. } => {

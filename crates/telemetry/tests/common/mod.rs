@@ -165,7 +165,7 @@ pub fn gate(name: &str, kind: GateKind, source: Preset) -> Gate {
 }
 
 pub fn errors() -> Gate {
-    gate("errors", GateKind::Share { what: Share::Errors, max_ppm: 10_000 }, Preset::OtelGenai)
+    gate("errors", GateKind::Share { what: Share::Errors, max_ppm: Some(10_000) }, Preset::OtelGenai)
 }
 
 pub fn latency(max_micros: i64) -> Gate {

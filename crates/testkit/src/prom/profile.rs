@@ -11,6 +11,8 @@ pub struct Profile {
     pub error_rate: f64,
     /// Their `error_type`.
     pub error_type: String,
+    /// Share of requests that the application answers with 401 before it calls the model.
+    pub refused: f64,
     /// Half of the requests are faster, in seconds.
     pub latency_median: f64,
     /// 95 of 100 are faster, in seconds; between them a log-normal distribution.
@@ -42,6 +44,7 @@ impl Default for Profile {
         Self {
             error_rate: 0.002,
             error_type: "500".into(),
+            refused: 0.0,
             latency_median: 0.4,
             latency_p95: 1.2,
             input_tokens: 800.0,

@@ -17,7 +17,7 @@ use crate::pods::Pods;
 pub struct Users {
     /// Good answers.
     pub good: u64,
-    /// Failed requests.
+    /// Failed requests, and refused ones.
     pub bad: u64,
     /// Requests that never end.
     pub hanging: u64,
@@ -50,7 +50,7 @@ struct Arm {
 #[derive(Clone, Debug)]
 enum Event {
     /// An answer, after this many seconds.
-    Answer { pod: Arc<str>, cluster: Arc<str>, revision: Arc<str>, waited: f64, failed: bool },
+    Answer { pod: Arc<str>, cluster: Arc<str>, revision: Arc<str>, waited: f64, status: u16 },
     /// A verdict on one.
     Verdict { pod: Arc<str>, verdict: &'static str },
 }
@@ -172,23 +172,29 @@ impl World {
         let (cluster, revision) = (Arc::clone(&arm.cluster), Arc::clone(&arm.revision));
         let waited = self.dice.latency(profile.latency_median, profile.latency_p95);
         let failed = self.dice.chance(profile.error_rate);
-        self.plan(now as f64 + waited * 1000.0, Event::Answer { pod, cluster, revision, waited, failed });
+        let status = match failed {
+            true => 500,
+            false if profile.refused > 0.0 && self.dice.chance(profile.refused) => 401,
+            false => 200,
+        };
+        self.plan(now as f64 + waited * 1000.0, Event::Answer { pod, cluster, revision, waited, status });
     }
 
     fn happen(&mut self, now: i64, event: Event) {
         let evaluator = self.traffic.evaluator.clone();
         match event {
-            Event::Answer { pod, cluster, revision, waited, failed } => {
+            Event::Answer { pod, cluster, revision, waited, status } => {
                 let alive = self.processes.get(&pod).is_some_and(|p| p.answers);
-                let failed = failed || !alive;
+                let status = if alive { status } else { 503 };
+                let failed = status >= 500;
                 let users = self.users.entry(revision).or_default();
-                if failed {
-                    users.bad += 1;
-                } else {
+                if status == 200 {
                     users.good += 1;
+                } else {
+                    users.bad += 1;
                 }
-                self.count_at_gateway(&cluster, waited, failed);
-                if !alive {
+                self.count_at_gateway(&cluster, waited, status);
+                if !alive || status == 401 {
                     return;
                 }
                 let Some(process) = self.processes.get_mut(&pod) else { return };
@@ -219,14 +225,18 @@ impl World {
         }
     }
 
-    fn count_at_gateway(&mut self, cluster: &str, waited: f64, failed: bool) {
+    fn count_at_gateway(&mut self, cluster: &str, waited: f64, status: u16) {
         let (database, gateway) = (&mut self.database, &mut self.gateway);
         let name = ("envoy_cluster_name", cluster);
         let completed = gateway.counter(database, "envoy_cluster_upstream_rq_completed", &[name]);
         gateway.add(completed, 1.0);
-        let class = ("envoy_response_code_class", if failed { "5" } else { "2" });
+        let (status, class) = (status.to_string(), (status / 100).to_string());
+        let class = ("envoy_response_code_class", class.as_str());
         let by_class = gateway.counter(database, "envoy_cluster_upstream_rq_xx", &[class, name]);
         gateway.add(by_class, 1.0);
+        let status = ("envoy_response_code", status.as_str());
+        let by_status = gateway.counter(database, "envoy_cluster_upstream_rq", &[status, name]);
+        gateway.add(by_status, 1.0);
         let millis = waited * 1000.0;
         gateway.observe(database, "envoy_cluster_upstream_rq_time", &[name], target::envoy_millis, millis);
     }

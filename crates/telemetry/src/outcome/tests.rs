@@ -1,0 +1,448 @@
+#![allow(clippy::unwrap_used)]
+
+use super::{Counted, Ending, GRPC, PARTS, Told, UNTOLD, WORDS, letters, stem};
+use crate::{labels::Labels, part::Part, presets, series::Series};
+use Ending::{Failed, Good, Left, Refused, Throttled};
+use microapp_core::strategy::Preset;
+
+fn series(labels: &[(&str, &str)]) -> Series {
+    Series { labels: labels.iter().copied().collect::<Labels>(), ..Series::default() }
+}
+
+fn called(error: &str) -> Ending {
+    let told = Told { error: "error_type", ..UNTOLD };
+    told.ending(Counted::Calls, &series(&[("error_type", error)]))
+}
+
+/// Each spelling of `error.type` that was found, and how a call to a model ended that has it.
+const CALLS: &[(Ending, &[&str])] = &[
+    (Good, &["", "None", "OK", "0", "200"]),
+    // 4xx are the doing of the revision that calls: by number, status line, class, gRPC status, code of a provider.
+    (
+        Failed,
+        &[
+            "400",
+            "401",
+            "402",
+            "403",
+            "404",
+            "405",
+            "408",
+            "409",
+            "413",
+            "415",
+            "422",
+            "424",
+            "498",
+            "400 Bad Request",
+            "401 Unauthorized",
+            "404 Not Found",
+            "HTTP 404",
+            "HTTP/1.1 403 Forbidden",
+            "Error code: 400 - {'error': {'code': 'context_length_exceeded'}}",
+            "4xx",
+            "BadRequestError",
+            "openai.BadRequestError",
+            "openai.NotFoundError",
+            "anthropic.AuthenticationError",
+            "AuthenticationError",
+            "PermissionDeniedError",
+            "NotFoundError",
+            "ConflictError",
+            "UnprocessableEntityError",
+            "RequestTooLargeError",
+            "litellm.exceptions.ContextWindowExceededError",
+            "ContentPolicyViolationError",
+            "ProxyModelNotFoundError",
+            "com.openai.errors.UnauthorizedException",
+            "dev.langchain4j.exception.ModelNotFoundException",
+            "org.springframework.web.client.HttpClientErrorException$BadRequest",
+            "google.api_core.exceptions.InvalidArgument",
+            "google.genai.errors.ClientError",
+            "azure.core.exceptions.ClientAuthenticationError",
+            "cohere.errors.unprocessable_entity_error.UnprocessableEntityError",
+            "mistralai.models.HTTPValidationError",
+            "com.amazonaws.bedrockruntime#ValidationException",
+            "AccessDeniedException",
+            "ResourceNotFoundException",
+            "ModelErrorException",
+            "INVALID_ARGUMENT",
+            "InvalidArgument",
+            "NOT_FOUND",
+            "PERMISSION_DENIED",
+            "UNAUTHENTICATED",
+            "FAILED_PRECONDITION",
+            "ABORTED",
+            "StatusCode.NOT_FOUND",
+            "3",
+            "5",
+            "7",
+            "16",
+            "invalid_request_error",
+            "invalid_api_key",
+            "model_not_found",
+            "DeploymentNotFound",
+            "context_length_exceeded",
+            "string_above_max_length",
+            "content_filter",
+            "content_policy_violation",
+            "authentication_error",
+            "permission_error",
+            "not_found_error",
+            "request_too_large",
+            "billing_error",
+        ],
+    ),
+    // The provider, the network, the application itself, and what nobody knows.
+    (
+        Failed,
+        &[
+            "500",
+            "502",
+            "503",
+            "504",
+            "5xx",
+            "503 UNAVAILABLE. {'error': {'message': 'The model is overloaded.'}}",
+            "InternalServerError",
+            "openai.InternalServerError",
+            "ServiceUnavailableError",
+            "BadGatewayError",
+            "api_error",
+            "server_error",
+            "APIError",
+            "APIConnectionError",
+            "Openai.APIConnectionError",
+            "APITimeoutError",
+            "APIConnectionTimeoutError",
+            "Openai.Timeout",
+            "timeout",
+            "timeout_error",
+            "TimeoutError",
+            "context deadline exceeded",
+            "context.deadlineExceededError",
+            "DEADLINE_EXCEEDED",
+            "4",
+            "UNKNOWN",
+            "INTERNAL",
+            "13",
+            "14",
+            "ModelTimeoutException",
+            "ModelStreamErrorException",
+            "InternalServerException",
+            "httpx.RemoteProtocolError",
+            "httpcore.ConnectError",
+            "ConnectionError",
+            "requests.exceptions.ConnectionError",
+            "ConnectionResetError",
+            "ConnectionAbortedError",
+            "ECONNRESET",
+            "ETIMEDOUT",
+            "fetch failed",
+            "java.net.SocketTimeoutException",
+            "*errors.errorString",
+            "json.decoder.JSONDecodeError",
+            "KeyError",
+            "Exception",
+            "4290",
+            "17",
+            "_OTHER",
+        ],
+    ),
+    (
+        Throttled,
+        &[
+            "429",
+            "529",
+            "429 Too Many Requests",
+            "HTTP/2 429",
+            "Error code: 429",
+            "429 RESOURCE_EXHAUSTED. {'error': {'code': 429}}",
+            "httpx.HTTPStatusError: Client error '429 Too Many Requests' for url",
+            "TooManyRequests",
+            "google.api_core.exceptions.TooManyRequests",
+            "cohere.errors.too_many_requests_error.TooManyRequestsError",
+            "org.springframework.web.client.HttpClientErrorException$TooManyRequests",
+            "RateLimitError",
+            "openai.RateLimitError",
+            "openai.rate_limit",
+            "anthropic.RateLimitError",
+            "Openai.RateLimitError",
+            "RouterRateLimitErrorBasic",
+            "dev.langchain4j.exception.RateLimitException",
+            "com.openai.errors.RateLimitException",
+            "rate_limit_error",
+            "rate_limit_exceeded",
+            "rate-limit",
+            "Rate limit reached for gpt-5-nano",
+            "RateLimitReached",
+            "rate_limited",
+            "rateLimitExceeded",
+            "userRateLimitExceeded",
+            "RATE_LIMIT_EXCEEDED",
+            "ResourceExhausted",
+            "RESOURCE_EXHAUSTED",
+            "google.api_core.exceptions.ResourceExhausted",
+            "StatusCode.RESOURCE_EXHAUSTED",
+            "8",
+            "insufficient_quota",
+            "quota_exceeded",
+            "quotaExceeded",
+            "exceeded_current_quota_error",
+            "tokens",
+            "requests",
+            "ThrottlingException",
+            "Throttling",
+            "ThrottledException",
+            "com.amazonaws.bedrockruntime#ThrottlingException",
+            "software.amazon.awssdk.services.bedrockruntime.model.ThrottlingException",
+            "Aws::BedrockRuntime::Errors::ThrottlingException",
+            "RequestThrottledException",
+            "EC2ThrottledException",
+            "TooManyRequestsException",
+            "ServiceQuotaExceededException",
+            "ModelNotReadyException",
+            "ProvisionedThroughputExceededException",
+            "TransactionInProgressException",
+            "RequestLimitExceeded",
+            "BandwidthLimitExceeded",
+            "LimitExceededException",
+            "SlowDown",
+            "PriorRequestNotComplete",
+            "service_tier_capacity_exceeded",
+            "capacity_exceeded",
+            "dailyLimitExceeded",
+            "BudgetExceededError",
+            "overloaded_error",
+            "OverloadedError",
+            "anthropic.OverloadedError",
+            "engine_overloaded_error",
+            "Overloaded",
+        ],
+    ),
+    (
+        Left,
+        &[
+            "499",
+            "499 Client Closed Request",
+            "1",
+            "CancelledError",
+            "asyncio.exceptions.CancelledError",
+            "concurrent.futures._base.CancelledError",
+            "trio.Cancelled",
+            "google.api_core.exceptions.Cancelled",
+            "CANCELLED",
+            "Canceled",
+            "StatusCode.CANCELLED",
+            "context canceled",
+            "CanceledError",
+            "ERR_CANCELED",
+            "java.util.concurrent.CancellationException",
+            "kotlinx.coroutines.JobCancellationException",
+            "System.OperationCanceledException",
+            "System.Threading.Tasks.TaskCanceledException",
+            "GeneratorExit",
+            "AbortError",
+            "AbortError: The user aborted a request.",
+            "The user aborted a request.",
+            "ABORT_ERR",
+            "RequestAbortedError",
+            "ResponseAborted",
+            "APIUserAbortError",
+            "org.apache.catalina.connector.ClientAbortException",
+            "org.springframework.web.context.request.async.AsyncRequestNotUsableException",
+            "ClientDisconnect",
+            "starlette.requests.ClientDisconnect",
+            "uvicorn.protocols.utils.ClientDisconnected",
+            "client_disconnect",
+            "ClientClosedRequestError",
+        ],
+    ),
+];
+
+#[test]
+fn a_call_to_a_model_ends_as_its_error_says_in_every_spelling() {
+    for (ending, spellings) in CALLS {
+        for spelling in *spellings {
+            assert_eq!(called(spelling), *ending, "{spelling:?}");
+        }
+    }
+}
+
+/// The words of the table are what [`letters`] and [`stem`] make of one, and none stands there twice.
+#[test]
+fn the_table_can_be_found_in() {
+    let mut seen = std::collections::BTreeSet::new();
+    for (word, status) in GRPC.iter().chain(WORDS).chain(PARTS) {
+        assert_eq!((letters(word).as_str(), stem(word)), (*word, *word));
+        assert!(seen.insert(*word) || *word == "resourceexhausted", "{word}");
+        assert!((200..600).contains(status), "{word}");
+    }
+    assert_eq!(GRPC.len(), 17);
+}
+
+const HTTP: Told = Told { status: "code", error: "error_type", ..UNTOLD };
+
+#[test]
+fn a_request_of_a_user_ends_as_its_status_says() {
+    for (ending, statuses) in [
+        (Good, &["", "100", "200", "204", "206", "302", "304", "2xx", "3xx", "2"][..]),
+        (Refused, &["400", "401", "403", "404", "408", "413", "422", "431", "451", "4xx", "4XX", "4"]),
+        (Throttled, &["429"]),
+        (Left, &["499", "0"]),
+        (Failed, &["500", "501", "502", "503", "504", "529", "599", "5xx", "5"]),
+    ] {
+        for status in statuses {
+            assert_eq!(HTTP.ending(Counted::Users, &series(&[("code", status)])), ending, "{status:?}");
+            // What is said beside it changes nothing where it was no good answer.
+            let also = series(&[("code", status), ("error_type", "openai.RateLimitError")]);
+            let with = if ending == Good { Failed } else { ending };
+            assert_eq!(HTTP.ending(Counted::Users, &also), with, "{status:?}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_was_begun_well_broke_off_unless_its_user_left() {
+    for (ending, errors) in [
+        (Good, &["", "None"][..]),
+        (
+            Left,
+            &[
+                "ConnectionError",
+                "builtins.ConnectionError",
+                "ClientDisconnect",
+                "starlette.requests.ClientDisconnect",
+                "client_disconnect",
+                "GeneratorExit",
+                "asyncio.exceptions.CancelledError",
+                "context canceled",
+                "AbortError",
+                "499",
+            ],
+        ),
+        (
+            Failed,
+            &[
+                "httpx.RemoteProtocolError",
+                "openai.APIConnectionError",
+                "requests.exceptions.ConnectionError",
+                "ConnectionResetError",
+                "openai.RateLimitError",
+                "openai.BadRequestError",
+                "TimeoutError",
+                "_OTHER",
+                "500",
+                "OK",
+                "0",
+            ],
+        ),
+        (Refused, &["404"]),
+        (Throttled, &["429"]),
+    ] {
+        for error in errors {
+            for status in ["200", ""] {
+                let series = series(&[("code", status), ("error_type", error)]);
+                assert_eq!(HTTP.ending(Counted::Users, &series), ending, "{status:?} {error:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_grpc_request_ends_as_its_own_status_says() {
+    let told = Told { status: "code", grpc: "grpc", ..UNTOLD };
+    for (ending, statuses) in [
+        (Good, &["", "0", "OK"][..]),
+        (Left, &["1", "CANCELLED", "Canceled", "The operation was cancelled"]),
+        (Failed, &["2", "4", "12", "13", "14", "15", "UNKNOWN", "Unknown error", "DEADLINE_EXCEEDED", "UNAVAILABLE"]),
+        (Refused, &["3", "5", "6", "7", "9", "10", "11", "16", "INVALID_ARGUMENT", "NotFound", "UNAUTHENTICATED"]),
+        (Throttled, &["8", "RESOURCE_EXHAUSTED"]),
+    ] {
+        for status in statuses {
+            let labels = series(&[("code", "200"), ("grpc", status)]);
+            assert_eq!(told.ending(Counted::Users, &labels), ending, "{status:?}");
+        }
+    }
+    let unreachable = series(&[("code", "503"), ("grpc", "")]);
+    assert_eq!(told.ending(Counted::Users, &unreachable), Failed);
+    // Traefik has the gRPC status where the HTTP one stands otherwise.
+    let told = Told { status: "code", protocol: "protocol", ..UNTOLD };
+    for (protocol, code, ending) in [
+        ("grpc", "0", Good),
+        ("grpc", "13", Failed),
+        ("grpc-web", "3", Refused),
+        ("grpc", "1", Left),
+        ("http", "0", Left),
+        ("http", "404", Refused),
+        ("websocket", "101", Good),
+    ] {
+        let labels = series(&[("code", code), ("protocol", protocol)]);
+        assert_eq!(told.ending(Counted::Users, &labels), ending, "{protocol} {code}");
+    }
+}
+
+#[test]
+fn envoys_flags_tell_who_ended_a_response_that_was_begun() {
+    let told = Told { status: "code", flags: "flags", ..UNTOLD };
+    for (code, flags, ending) in [
+        ("200", "-", Good),
+        ("200", "", Good),
+        ("200", "DC", Left),
+        ("0", "DC", Left),
+        ("0", "-", Left),
+        ("200", "UC", Failed),
+        ("200", "UR,URX", Failed),
+        ("200", "SI", Failed),
+        ("503", "UC", Failed),
+        ("503", "DC", Failed),
+        ("404", "NR", Refused),
+        ("429", "RL", Throttled),
+    ] {
+        let labels = series(&[("code", code), ("flags", flags)]);
+        assert_eq!(told.ending(Counted::Users, &labels), ending, "{code} {flags}");
+    }
+}
+
+#[test]
+fn a_counter_of_failures_counts_one_where_it_says_nothing() {
+    let told = Told { status: "status", error: "class", silent: Failed, ..UNTOLD };
+    for (status, class, ending) in [
+        ("None", "None", Failed),
+        ("", "", Failed),
+        ("None", "Exception", Failed),
+        ("None", "Openai.RateLimitError", Throttled),
+        ("None", "ClientDisconnected", Left),
+        ("499", "HTTPException", Left),
+        ("429", "Openai.RateLimitError", Throttled),
+        ("429", "ProxyException", Throttled),
+        ("400", "Bedrock.ServiceQuotaExceededException", Throttled),
+        ("404", "Openai.NotFoundError", Failed),
+        ("401", "Openai.AuthenticationError", Failed),
+        ("408", "Openai.Timeout", Failed),
+        ("500", "Openai.APIConnectionError", Failed),
+    ] {
+        let labels = series(&[("status", status), ("class", class)]);
+        assert_eq!(told.ending(Counted::Calls, &labels), ending, "{status} {class}");
+    }
+}
+
+#[test]
+fn a_good_answer_is_one_that_ended_in_no_other_way() {
+    let total = |bad| Some(Part::Total { bad });
+    let genai = presets::definition(Preset::OtelGenai);
+    for (error, part) in
+        [("", total(false)), ("429", total(true)), ("404", total(true)), ("GeneratorExit", total(true))]
+    {
+        assert_eq!(genai.answers(&series(&[("error_type", error)]), true), part, "{error}");
+    }
+    assert_eq!(genai.answers(&series(&[]), false), None);
+    // Beside the requests each series of the other counter that is not good takes its requests away.
+    let envoy = presets::definition(Preset::Envoy);
+    for (class, part) in [("2", None), ("3", None), ("4", Some(Part::Bad)), ("5", Some(Part::Bad))] {
+        let by_class = series(&[("__name__", "envoy_cluster_upstream_rq_xx"), ("envoy_response_code_class", class)]);
+        assert_eq!(envoy.answers(&by_class, false), part, "{class}");
+    }
+    let all = series(&[("__name__", "envoy_cluster_upstream_rq_completed")]);
+    assert_eq!(envoy.answers(&all, true), total(false));
+    assert_eq!(presets::definition(Preset::Evals).answers(&all, true), None);
+}
