@@ -27,11 +27,12 @@ const ENOUGH: u64 = 30;
 /// Without any scrape seen, in seconds.
 const DEFAULT_INTERVAL: f64 = 15.0;
 
-/// Sums the hour of slices up, per gate and source. Of several sources the first one that stable has counts; one with a
-/// caveat only where there is none without.
+/// Sums the hour of slices up, per gate and source. Of several sources the first one that stable has counts; one that cannot
+/// tell users from probes only where there is no other.
 pub(crate) fn baseline(subject: &Subject, asked: &[(Query, &Answer)], prices: &PriceTable) -> Counts {
     let mut gates: BTreeMap<String, BeforeResult> = BTreeMap::new();
     let mut pins = Pins::new();
+    let mut best = BTreeMap::new();
     // Whether users' own queries are about what is pushed is known from the other gates.
     let (own, counted): (Vec<_>, Vec<_>) =
         subject.gates.iter().enumerate().partition(|(_, gate)| matches!(gate.kind, GateKind::Query { .. }));
@@ -40,7 +41,9 @@ pub(crate) fn baseline(subject: &Subject, asked: &[(Query, &Answer)], prices: &P
             Ok((before, pin)) => (Ok(Before { source: Some(gate.source), ..before }), Some(pin)),
             Err(unfit) => (Err(unfit), None),
         };
-        if gates.get(&gate.name).is_none_or(|known| rank(&found) > rank(known)) {
+        let rank = rank(&found, pin.as_ref().is_some_and(|pin| pin.mixed));
+        if best.get(gate.name.as_str()).is_none_or(|best| rank > *best) {
+            best.insert(gate.name.as_str(), rank);
             gates.insert(gate.name.clone(), found);
             pins.extend(pin.map(|pin| (gate.name.clone(), pin)));
         }
@@ -67,9 +70,9 @@ pub(crate) fn baseline(subject: &Subject, asked: &[(Query, &Answer)], prices: &P
 
 /// How good what a source said is, to compare the sources of one gate. What stable exposes and cannot be used says more
 /// than what it does not expose.
-fn rank(found: &BeforeResult) -> u8 {
+fn rank(found: &BeforeResult, mixed: bool) -> u8 {
     match found {
-        Ok(Before { caveat: None, .. }) => 3,
+        Ok(_) if !mixed => 3,
         Ok(_) => 2,
         Err(Unfit { reason: Unknown::NoData, .. }) => 0,
         Err(_) => 1,

@@ -132,7 +132,7 @@ fn instead(kind: &GateKind, exposed: &Exposed) -> Option<String> {
         GateKind::Share { what: Share::Throttled, .. } => counter("429", exposed),
         GateKind::Share { what: Share::Errors, .. } => counter(words::FAILED, exposed),
         GateKind::Slow { what, .. } => histogram(*what, exposed),
-        GateKind::Share { what: Share::Truncated | Share::Ratio { .. }, .. }
+        GateKind::Share { what: Share::ClientErrors | Share::Truncated | Share::Ratio { .. }, .. }
         | GateKind::Mean { .. }
         | GateKind::Budget { .. }
         | GateKind::Model { .. }

@@ -153,7 +153,11 @@ pub(crate) fn choose(gate: &Gate, stable: &[&Series], prices: &PriceTable, wante
     let pin = family(gate, stable, prices, wanted)?;
     // Of the pods' own HTTP server, which machines ask, too; a proxy beside it has no routes at all.
     let own = matches!(gate.source, Preset::OtelHttp)
-        && matches!(gate.kind, GateKind::Share { .. } | GateKind::Slow { own: None, .. });
+        && matches!(
+            gate.kind,
+            GateKind::Share { what: Share::Errors | Share::ClientErrors | Share::Throttled | Share::Truncated, .. }
+                | GateKind::Slow { own: None, .. }
+        );
     let mixed = own && !routes::names_routes(stable, &pin.family);
     Ok(Pin { mixed, ..pin })
 }

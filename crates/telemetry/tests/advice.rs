@@ -218,8 +218,8 @@ async fn a_preset_that_leaves_every_series_out_says_so_and_asks_nothing_more() {
     let unfit = asked.refused(share(Share::Errors, Preset::Vllm)).await;
     assert_eq!(
         unfit.message,
-        "no series of stable's http_requests_total with status=2xx,4xx,5xx, handler=/ask,/healthz,/metrics,/stream,none, \
-         method=GET,POST is a user's request to the preset vllm, whose requests have a handler under /v1/; for another \
+        "no series of stable's http_requests_total with status=2xx,4xx,5xx, handler=/ask,/stream,none, \
+         method=POST is a user's request to the preset vllm, whose requests have a handler under /v1/; for another \
          application write ratio: {bad: 'http_requests_total{status=~\"5..\"}', total: 'http_requests_total'}"
     );
     assert_eq!(asked.groups(), 0, "what there is was in the answer");

@@ -12,8 +12,10 @@ use microapp_core::{
 };
 use microapp_telemetry::Subject;
 
-/// One scrape two minutes before the attempt, for preflight's slices of a minute, then one each window.
-const SCRAPES: [f64; 5] = [-100.0, -2.0, 3.0, 8.0, 13.0];
+/// One scrape before the attempt and one in each window.
+const SCRAPES: [f64; 4] = [-2.0, 3.0, 8.0, 13.0];
+/// One a slice of preflight earlier than the others.
+const EARLIER: [f64; 3] = [-100.0, 3.0, 8.0];
 
 fn errors_of(preset: Preset) -> Gate {
     gate("errors", GateKind::Share { what: Share::Errors, max_ppm: Some(10_000) }, preset)
@@ -94,7 +96,7 @@ fn the_templates_own_probe_paths_are_left_out_too() {
     let exposed: Vec<_> = [("/ask", "200", 40.0), ("/internal/am-i-well", "200", 300.0)]
         .map(|(path, code, value)| (route(path, code).into_iter().chain([name.clone()]).collect(), value))
         .to_vec();
-    store.exposes(STABLE, &SCRAPES, &exposed);
+    store.exposes(STABLE, &EARLIER, &exposed);
     let probe = Probe { path: "/internal/am-i-well".to_owned(), period: Some(10.0) };
     for (probes, expected) in [(vec![], 340), (vec![probe], 40)] {
         let found = before(&store, vec![errors_of(Preset::OtelHttp)], &probes);
@@ -105,9 +107,10 @@ fn the_templates_own_probe_paths_are_left_out_too() {
 #[test]
 fn where_routes_have_no_name_what_may_be_probes_passes_nothing_and_preflight_says_so() {
     let probes = [Probe { path: "/healthz".to_owned(), period: Some(2.0) }];
-    let store = both("nodeotel");
     let gates = vec![errors_of(Preset::OtelHttp)];
-    let found = before(&store, gates.clone(), &probes);
+    let mut stable = Store::default();
+    stable.exposes(STABLE, &EARLIER, &capture("nodeotel"));
+    let found = before(&stable, gates.clone(), &probes);
     let Before { caveat, .. } = found["errors"].clone().unwrap();
     let caveat = caveat.unwrap();
     assert!(
@@ -117,7 +120,7 @@ fn where_routes_have_no_name_what_may_be_probes_passes_nothing_and_preflight_say
 
     let watch = Watch::default();
     let subject = Subject { probes: probes.to_vec(), ..subject(gates) };
-    let Counts::Windows(windows, _) = store.ask(&subject, &Ask::Windows, &watch, 12.0) else { panic!() };
+    let Counts::Windows(windows, _) = both("nodeotel").ask(&subject, &Ask::Windows, &watch, 12.0) else { panic!() };
     // Probes every 2 s in 5 s are 3 at the most, and one scrape.
     assert_eq!(windows[0].gates["errors"].unwrap().idle, 4);
 }
@@ -128,7 +131,7 @@ fn errors_of_users_are_read_where_stable_has_them() {
         |fallbacks: &[Preset]| Gate { fallbacks: fallbacks.to_vec(), defaulted: true, ..errors_of(Preset::OtelHttp) };
     // The gateway's alone: Contour's names.
     let mut store = Store::default();
-    for seconds in SCRAPES {
+    for seconds in EARLIER {
         let door = [("job", "envoy"), ("instance", "e"), ("envoy_cluster_name", "fintech_shop-aaaaaaaaaa_8080")];
         for (name, class, value) in
             [("envoy_cluster_upstream_rq_completed", "", 90.0), ("envoy_cluster_upstream_rq_xx", "5", 2.0)]
@@ -143,14 +146,14 @@ fn errors_of_users_are_read_where_stable_has_them() {
     assert_eq!((side, source), (Side::count(2, 90), Some(Preset::Envoy)));
 
     // The application's own, once there is one.
-    store.exposes(STABLE, &SCRAPES, &capture("genai"));
+    store.exposes(STABLE, &EARLIER, &capture("genai"));
     let found = before(&store, vec![with(&fallbacks)], &[]);
     assert_eq!(found["errors"].clone().unwrap().source, Some(Preset::OtelHttp));
 
     // One that does not name its routes only where there is no other.
     let mut unnamed = store.clone();
     unnamed.series.retain(|labels, _| !labels.get("__name__").unwrap().starts_with("http_server"));
-    unnamed.exposes(STABLE, &SCRAPES, &capture("nodeotel"));
+    unnamed.exposes(STABLE, &EARLIER, &capture("nodeotel"));
     assert_eq!(before(&unnamed, vec![with(&fallbacks)], &[])["errors"].clone().unwrap().source, Some(Preset::Envoy));
     let alone = before(&unnamed, vec![with(&[])], &[])["errors"].clone().unwrap();
     assert_eq!(alone.source, Some(Preset::OtelHttp));
@@ -166,7 +169,7 @@ fn latency_of_users_comes_before_that_of_calls() {
     let latency =
         Gate { fallbacks: vec![Preset::OtelGenai], defaulted: true, ..gate("latency", slow, Preset::OtelHttp) };
     let mut store = Store::default();
-    store.exposes(STABLE, &SCRAPES, &capture("otelnewv2"));
+    store.exposes(STABLE, &EARLIER, &capture("otelnewv2"));
     // By hand: le="2.5" against the count, over /ask and /stream and what has no route.
     let found = before(&store, vec![latency], &[])["latency"].clone().unwrap();
     assert_eq!(found.source, Some(Preset::OtelHttp));

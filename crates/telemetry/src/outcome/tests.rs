@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::{Counted, Ending, GRPC, PARTS, Told, UNTOLD, WORDS, letters, stem};
-use crate::{labels::Labels, part::Part, presets, series::Series};
+use crate::{labels::Labels, presets, series::Series};
 use Ending::{Failed, Good, Left, Refused, Throttled};
 use microapp_core::strategy::Preset;
 
@@ -428,21 +428,21 @@ fn a_counter_of_failures_counts_one_where_it_says_nothing() {
 
 #[test]
 fn a_good_answer_is_one_that_ended_in_no_other_way() {
-    let total = |bad| Some(Part::Total { bad });
     let genai = presets::definition(Preset::OtelGenai);
-    for (error, part) in
-        [("", total(false)), ("429", total(true)), ("404", total(true)), ("GeneratorExit", total(true))]
+    for (error, good) in [("", true), ("429", false), ("404", false), ("GeneratorExit", false)] {
+        assert_eq!(genai.is_good(&series(&[("error_type", error)])), good, "{error}");
+    }
+    // Its counter of all requests says it itself, that of failures stands beside.
+    let litellm = presets::definition(Preset::Litellm);
+    for (status, good) in [("200", true), ("404", false), ("429", false), ("500", false), ("None", false), ("", false)]
     {
-        assert_eq!(genai.answers(&series(&[("error_type", error)]), true), part, "{error}");
+        assert_eq!(litellm.is_good(&series(&[("status_code", status)])), good, "{status}");
     }
-    assert_eq!(genai.answers(&series(&[]), false), None);
-    // Beside the requests each series of the other counter that is not good takes its requests away.
-    let envoy = presets::definition(Preset::Envoy);
-    for (class, part) in [("2", None), ("3", None), ("4", Some(Part::Bad)), ("5", Some(Part::Bad))] {
-        let by_class = series(&[("__name__", "envoy_cluster_upstream_rq_xx"), ("envoy_response_code_class", class)]);
-        assert_eq!(envoy.answers(&by_class, false), part, "{class}");
+    let http = presets::definition(Preset::OtelHttp);
+    for (status, error, good) in
+        [("200", "", true), ("200", "ConnectionError", false), ("401", "", false), ("500", "500", false)]
+    {
+        let series = series(&[("http_response_status_code", status), ("error_type", error)]);
+        assert_eq!(http.is_good(&series), good, "{status} {error}");
     }
-    let all = series(&[("__name__", "envoy_cluster_upstream_rq_completed")]);
-    assert_eq!(envoy.answers(&all, true), total(false));
-    assert_eq!(presets::definition(Preset::Evals).answers(&all, true), None);
 }

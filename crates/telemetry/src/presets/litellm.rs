@@ -15,7 +15,7 @@ pub(super) static DEFINITION: Definition = Definition {
     side: Some(Counted::Calls),
     requests: &["litellm_proxy_total_requests_metric_total"],
     user: |series| is_answer(series.label("route")),
-    answered: Some(Told { status: "status_code", silent: Ending::Failed, ..UNTOLD }),
+    answered: Some(Told { status: "status_code", ..UNTOLD }),
     ended: TOLD,
     throttled: TOLD,
     durations: &["litellm_request_total_latency_metric"],

@@ -270,7 +270,11 @@ impl Definition {
             Which::Among(told) => Some(told),
             Which::None | Which::Beside(..) | Which::Of(..) => None,
         });
-        told.zip(self.side).is_none_or(|(told, side)| told.ending(side, series) == Ending::Good)
+        // A counter that says it of every request says nothing of one that it has no word for.
+        let said = self
+            .answered
+            .is_none_or(|told| series.label(told.status).starts_with(|digit: char| digit.is_ascii_digit()));
+        said && told.zip(self.side).is_none_or(|(told, side)| told.ending(side, series) == Ending::Good)
     }
 
     fn ends(&self, which: Which, series: &Series, so: Ending) -> bool {
