@@ -17,7 +17,8 @@ use crate::{
     prices::PriceTable,
     query::{self, Brings, Query, Subject, millis, queries},
     series::{Answer, Series},
-    target::{Role, Target, targets},
+    target::{Role, Target},
+    twins::{Distinct, distinct},
     value,
     window::{Source, View, windows},
 };
@@ -66,8 +67,10 @@ fn is_skewed(answer: &Answer, now: f64) -> bool {
 
 fn complete(subject: &Subject, watch: &Watch, asked: &[(Query, &Answer)], prices: &PriceTable, now: i64) -> Counts {
     let raw = asked.iter().filter(|(query, _)| query.brings == Brings::Raw);
+    let raw: Vec<(&Query, Distinct)> =
+        raw.map(|(query, answer)| (query, distinct(query.scheme, &answer.series, 0))).collect();
     let grouped: Vec<(&Query, Vec<Target>)> =
-        raw.map(|(query, answer)| (query, targets(subject, query.scheme, &answer.series))).collect();
+        raw.iter().map(|(query, distinct)| (*query, distinct.targets(subject))).collect();
     let (pins, mut refused) = pins(subject, watch, &grouped, prices);
     let readers: BTreeMap<&str, Reader> = subject
         .gates
@@ -79,7 +82,7 @@ fn complete(subject: &Subject, watch: &Watch, asked: &[(Query, &Answer)], prices
             let is_total = |series: &Series| {
                 readers.get(gate.name.as_str()).and_then(|reader| reader.part(series)).is_some_and(Part::is_total)
             };
-            if is_ambiguous(targets, &is_total) {
+            if ambiguous(targets, &is_total).is_some() {
                 refused.insert(index, Unknown::Ambiguous);
             }
         }
@@ -161,19 +164,26 @@ fn pins(
     (pins, refused)
 }
 
-/// Two endpoints of one pod expose the same counter at the same time: everything would count twice.
-fn is_ambiguous(targets: &[Target], is_total: &dyn Fn(&Series) -> bool) -> bool {
+/// Two endpoints of one pod that expose the same counter at the same time and are not one process: everything would
+/// count twice.
+pub(crate) fn ambiguous<'t, 'a>(
+    targets: &'t [Target<'a>],
+    is_total: &dyn Fn(&Series) -> bool,
+) -> Option<[&'t Target<'a>; 2]> {
     let span = |target: &Target| {
         let own = || target.series.iter().map(|(_, s)| *s).filter(|series| is_total(series)).flat_map(|s| &s.samples);
         Some((own().map(|sample| sample.at).min()?, own().map(|sample| sample.at).max()?))
     };
-    let mut spans: BTreeMap<&str, Vec<(i64, i64)>> = BTreeMap::new();
+    let mut spans: BTreeMap<&str, Vec<(&Target, (i64, i64))>> = BTreeMap::new();
     for target in targets.iter().filter(|target| !target.pod.is_empty()) {
         if let Some(span) = span(target) {
-            spans.entry(target.pod).or_default().push(span);
+            spans.entry(target.pod).or_default().push((target, span));
         }
     }
-    spans.values().any(|spans| {
-        spans.iter().enumerate().any(|(index, a)| spans[index + 1..].iter().any(|b| a.0 <= b.1 && b.0 <= a.1))
+    spans.values().find_map(|spans| {
+        spans.iter().enumerate().find_map(|(index, (one, a))| {
+            let overlaps = |(_, b): &&(&Target, (i64, i64))| a.0 <= b.1 && b.0 <= a.1;
+            spans[index + 1..].iter().find(overlaps).map(|(other, _)| [*one, *other])
+        })
     })
 }

@@ -20,7 +20,10 @@ pub mod prices;
 mod query;
 pub mod selector;
 mod series;
+mod several;
 mod target;
+mod trust;
+mod twins;
 mod value;
 mod window;
 

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{
     presets::Scheme,
-    query::{PodRef, Subject},
+    query::{PodRef, Subject, millis},
     selector::Value,
     series::Series,
 };
@@ -26,6 +26,8 @@ pub(crate) enum Role {
 pub(crate) struct Target<'a> {
     /// The key of its watermark.
     pub(crate) key: String,
+    /// Keys of targets that expose the same counters and are counted as this one.
+    pub(crate) twins: Vec<String>,
     pub(crate) scheme: Scheme,
     /// Empty where it is no pod.
     pub(crate) pod: &'a str,
@@ -44,6 +46,24 @@ pub(crate) struct Target<'a> {
 }
 
 impl Target<'_> {
+    /// All keys that it goes by: while it is not scraped, another one of them counts.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.key).chain(&self.twins)
+    }
+
+    /// When its containers last started, as the cluster tells it, in milliseconds.
+    pub(crate) fn started(&self, subject: &Subject) -> Option<i64> {
+        self.pod_ref(subject).map(|pod| millis(pod.started))
+    }
+
+    /// What people know it by, beside another one of the same pod: the first label that differs.
+    pub(crate) fn shown(&self, other: &Self) -> String {
+        let label = |label: &str| [self, other].map(|target| target.series.first().map_or("", |(_, s)| s.label(label)));
+        let label = ["job", "container", "instance"].into_iter().find(|name| label(name)[0] != label(name)[1]);
+        let label = label.unwrap_or("job");
+        format!("{label}=\"{}\"", self.series.first().map_or("", |(_, series)| series.label(label)))
+    }
+
     /// The last time it was scraped.
     pub(crate) fn last(&self) -> Option<i64> {
         self.scraped.last().copied()
@@ -94,8 +114,9 @@ pub(crate) fn targets<'a>(subject: &Subject, scheme: Scheme, series: &'a [Series
         }
     }
     if scheme == Scheme::Evals {
-        // Whoever judges is known by its verdicts; its `up`, which has no revision, tells since when it is there.
-        for series in series.iter().filter(|series| series.name() == "up") {
+        // Whoever judges is known by its verdicts; its `up` and its start, which have no revision, tell since when it is
+        // there.
+        for series in series.iter().filter(|series| ["up", "process_start_time_seconds"].contains(&series.name())) {
             if let Some(members) = groups.get_mut(&place(series)) {
                 members.push((Role::Stable, series));
             }
@@ -167,6 +188,7 @@ fn target<'a>(scheme: Scheme, pod: &'a str, job: &str, instance: &str, members: 
     counters.sort_by(|(_, a), (_, b)| a.labels.cmp(&b.labels));
     Target {
         key: key(scheme, pod, job, instance),
+        twins: Vec::new(),
         scheme,
         pod,
         role,
@@ -179,7 +201,7 @@ fn target<'a>(scheme: Scheme, pod: &'a str, job: &str, instance: &str, members: 
 }
 
 /// `p:POD:HASH`; the hash of job and instance keeps two endpoints of a pod apart.
-fn key(scheme: Scheme, pod: &str, job: &str, instance: &str) -> String {
+pub(crate) fn key(scheme: Scheme, pod: &str, job: &str, instance: &str) -> String {
     let shown = if pod.is_empty() { instance } else { pod };
     let mut key = format!("{}:{shown}:", scheme.letter());
     for byte in Sha256::digest(format!("{job}\u{0}{instance}")).iter().take(4) {

@@ -39,12 +39,11 @@ impl<'a> Source<'a> {
         watch: &Watch,
         from: i64,
     ) -> Self {
-        let watermark = watch.watermarks.get(&target.key).copied();
-        let fresh = target
-            .pod_ref(subject)
-            .map(|pod| millis(pod.started))
-            .filter(|started| *started > subject.start() && *started >= from);
-        let increments = increments(&target, Known { watermark, fresh }, wanted);
+        let watermark = target.keys().filter_map(|key| watch.watermarks.get(key)).max().copied();
+        let started = target.started(subject);
+        let fresh = started.filter(|started| *started > subject.start() && *started >= from);
+        let doubt = target.keys().find_map(|key| watch.doubts.get(key)).cloned();
+        let increments = increments(&target, &Known { watermark, fresh, started, lag: 0, doubt }, wanted);
         Self { target, wanted, increments, watermark }
     }
 }
@@ -260,19 +259,30 @@ impl View<'_> {
     /// that came too late for the last one would never count.
     fn watch(&self, grid: Grid, next: i64, found: bool, before: &Watch) -> Watch {
         let used = grid.end(next - 1);
-        let mut watermarks = before.watermarks.clone();
+        let (mut watermarks, mut doubts) = (before.watermarks.clone(), before.doubts.clone());
         if found {
             for source in self.sources {
-                let last = source.target.answered.iter().filter(|at| **at <= used).max();
-                if let Some(last) = last {
-                    let mark = watermarks.entry(source.target.key.clone()).or_insert(*last);
+                let Some(last) = source.target.answered.iter().filter(|at| **at <= used).max() else { continue };
+                let increment = source.increments.iter().rfind(|increment| increment.at <= used);
+                for key in source.target.keys() {
+                    let mark = watermarks.entry(key.clone()).or_insert(*last);
                     *mark = (*mark).max(*last);
+                    match increment.map(|increment| increment.doubt.as_ref()) {
+                        Some(Some(doubt)) => drop(doubts.insert(key.clone(), doubt.clone())),
+                        Some(None) => drop(doubts.remove(key)),
+                        None => {}
+                    }
                 }
             }
         }
         let newest = watermarks.values().copied().max().unwrap_or(0);
         let oldest = newest - forgotten(grid.length) / 2;
         watermarks.retain(|key, at| *at >= oldest || self.is_listed(key));
+        // One that is over is in stable's neighbours for a while.
+        let near = used - 3 * grid.length;
+        doubts.retain(|key, doubt| {
+            watermarks.contains_key(key) && (doubt.holds() || !doubt.levels.is_empty() || doubt.until > near)
+        });
         let canary: Vec<&Target> =
             self.sources.iter().map(|source| &source.target).filter(|target| target.serves(Role::Canary)).collect();
         let newest = canary.iter().filter_map(|target| target.answered.last()).max();
@@ -283,6 +293,7 @@ impl View<'_> {
             next: self.next(grid, next),
             pins: before.pins.clone(),
             pace: before.pace,
+            doubts,
         }
     }
 
