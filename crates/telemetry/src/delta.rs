@@ -9,7 +9,7 @@ use crate::{
     part::{Part, Reader, Tally},
     series::{Sample, Series},
     target::{Role, Target},
-    trust::{LAG, SLACK, Trust, forgets, seen},
+    trust::{LAG, SLACK, Trust, is_near, is_under, seen},
 };
 
 /// A new series may bring so many times what the target's others bring, not more.
@@ -63,11 +63,29 @@ impl Known {
 pub(crate) struct Member<'a> {
     pub(crate) role: Role,
     pub(crate) series: &'a Series,
+    /// Its samples have times of their own, as a collector may send them: it is not gone where a scrape has none.
+    apart: bool,
     /// Per wanted gate.
     parts: Vec<Option<Part>>,
 }
 
 impl Member<'_> {
+    /// What it was at a scrape.
+    pub(crate) fn at(&self, at: i64) -> Option<f64> {
+        if self.apart { self.series.before(at + 1).map(|sample| sample.value) } else { seen(self.series, at) }
+    }
+
+    /// Was it more at the first of two scrapes, or is it gone?
+    pub(crate) fn is_under(&self, first: i64, second: i64) -> bool {
+        is_under([self.at(first), self.at(second)], self.series, first, second)
+    }
+
+    /// The sample that its value at a scrape counts from.
+    fn before(&self, previous: Option<i64>, at: i64) -> Option<Sample> {
+        let there = |previous| self.apart || seen(self.series, previous).is_some();
+        self.series.before(at).filter(|_| previous.is_none_or(there))
+    }
+
     /// Does some gate see it this way?
     pub(crate) fn is(&self, what: impl Fn(Part) -> bool) -> bool {
         self.parts.iter().flatten().any(|part| what(*part))
@@ -75,10 +93,11 @@ impl Member<'_> {
 }
 
 /// The series of a target that the gates read.
-pub(crate) fn members<'a>(target: &Target<'a>, wanted: &[Wanted]) -> Vec<Member<'a>> {
+fn members<'a>(target: &Target<'a>, wanted: &[Wanted]) -> Vec<Member<'a>> {
     let read = |(role, series): &(Role, &'a Series)| Member {
         role: *role,
         series,
+        apart: !target.looks.is_empty() && series.samples.iter().any(|sample| !is_near(&target.looks, sample.at)),
         parts: wanted.iter().map(|wanted| wanted.reader.part(series)).collect(),
     };
     target.series.iter().map(read).filter(|member| member.is(|_| true)).collect()
@@ -101,7 +120,7 @@ pub(crate) fn increments(target: &Target, known: &Known, wanted: &[Wanted]) -> V
             },
         };
         let believed = previous.is_none_or(|previous| trust.step(previous, at));
-        let scrape = Scrape { at, previous, believed, forgets: forgets(target.scheme), trust: &trust };
+        let scrape = Scrape { at, previous, believed, trust: &trust };
         let cells = (0..wanted.len())
             .map(|gate| [Role::Canary, Role::Stable].map(|role| scrape.cell(&members, wanted, gate, role)))
             .collect();
@@ -116,8 +135,6 @@ struct Scrape<'a> {
     previous: Option<i64>,
     /// It may be counted.
     believed: bool,
-    /// Series that are gone begin anew.
-    forgets: bool,
     trust: &'a Trust<'a>,
 }
 
@@ -144,11 +161,11 @@ impl Scrape<'_> {
                 tally.count(part, value)?;
                 continue;
             }
-            let before = member.series.before(self.at).filter(|_| !(self.forgets && self.is_new(member)));
+            let before = member.before(self.previous, self.at);
             if before.is_some_and(|before| member.series.breaks.iter().any(|at| before.at < *at && *at <= self.at)) {
                 return Err(Unknown::SchemaChanged);
             }
-            if value > 0 && self.is_back(member) {
+            if value > 0 && before.is_none() && self.may_be_back() {
                 return Err(Unknown::NonMonotone);
             }
             let delta = self.delta(part, before, value)?;
@@ -176,13 +193,7 @@ impl Scrape<'_> {
     }
 
     /// On a target that fell and stayed down a new series may be an old one of another process.
-    fn is_back(&self, member: &Member) -> bool {
-        let fell = self.trust.doubt().is_some_and(|doubt| !doubt.levels.is_empty());
-        fell && self.is_new(member)
-    }
-
-    /// Was it not there at the last scrape?
-    fn is_new(&self, member: &Member) -> bool {
-        self.previous.is_some_and(|previous| seen(member.series, previous).is_none())
+    fn may_be_back(&self) -> bool {
+        self.previous.is_some() && self.trust.doubt().is_some_and(|doubt| !doubt.levels.is_empty())
     }
 }

@@ -78,9 +78,11 @@ impl<'a> History<'a> {
         let mut falls_of: Vec<usize> = vec![0; counters.len()];
         for (index, pair) in target.answered.windows(2).enumerate() {
             let (previous, at) = (pair[0], pair[1]);
-            let fallen: Vec<usize> =
-                (0..counters.len()).filter(|place| trust::is_under(counters[*place], previous, at)).collect();
-            let all = counters.iter().filter(|series| trust::has_counted(series, previous)).count() == fallen.len();
+            let fell = |series: &Series| {
+                trust::is_under([series.at(previous), series.at(at)], series, previous, at)
+            };
+            let fallen: Vec<usize> = (0..counters.len()).filter(|place| fell(counters[*place])).collect();
+            let all = counters.iter().filter(|series| series.at(previous) > Some(0.0)).count() == fallen.len();
             let start = trust::start(target, LAG, previous, at);
             let anew = start == Start::Anew
                 || (start == Start::Untold && all && trust::started_between(started, LAG, previous, at));

@@ -37,6 +37,8 @@ pub(crate) struct Target<'a> {
     pub(crate) series: Vec<(Role, &'a Series)>,
     /// Times at which it answered, in milliseconds.
     pub(crate) answered: Vec<i64>,
+    /// Those at which a scrape brought all its series; none where nobody tells (a gateway's `up` is not asked for).
+    pub(crate) looks: Vec<i64>,
     /// Times at which it was scraped, answered or not.
     pub(crate) scraped: Vec<i64>,
     /// `process_start_time_seconds`.
@@ -161,6 +163,7 @@ impl Mark {
 
 fn target<'a>(scheme: Scheme, pod: &'a str, job: &str, instance: &str, members: Vec<(Role, &'a Series)>) -> Target<'a> {
     let mut answered = BTreeSet::new();
+    let mut looks = Vec::new();
     let mut scraped = BTreeSet::new();
     let mut born = None;
     let mut duration = 0;
@@ -170,7 +173,8 @@ fn target<'a>(scheme: Scheme, pod: &'a str, job: &str, instance: &str, members: 
         match series.name() {
             "up" => {
                 scraped.extend(series.samples.iter().map(|sample| sample.at));
-                answered.extend(series.samples.iter().filter(|sample| sample.value >= 1.0).map(|sample| sample.at));
+                looks.extend(series.samples.iter().filter(|sample| sample.value >= 1.0).map(|sample| sample.at));
+                answered.extend(&looks);
             }
             "process_start_time_seconds" => born = Some(series),
             "scrape_duration_seconds" => {
@@ -194,6 +198,7 @@ fn target<'a>(scheme: Scheme, pod: &'a str, job: &str, instance: &str, members: 
         role,
         series: counters,
         answered: answered.into_iter().collect(),
+        looks,
         scraped: scraped.into_iter().collect(),
         born,
         duration,

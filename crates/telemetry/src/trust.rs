@@ -160,28 +160,28 @@ impl<'a> Trust<'a> {
     /// Requests that it had counted at a scrape.
     fn level(&self, at: i64) -> u64 {
         let totals = self.counters.iter().filter(|member| member.is(Part::is_total));
-        totals.filter_map(|member| decode::count(seen(member.series, at)?)).sum()
+        totals.filter_map(|member| decode::count(member.at(at)?)).sum()
     }
 
     /// Is each counter at the second scrape what it was at the first one, or more?
     fn is_above(&self, first: i64, second: i64) -> bool {
         let looked = self.target.answered.binary_search(&first).is_ok();
-        looked && self.counters.iter().all(|member| !is_under(member.series, first, second))
+        looked && self.counters.iter().all(|member| !member.is_under(first, second))
     }
 
     /// Did a counter fall, or is it gone?
     fn fell(&self, previous: i64, at: i64) -> bool {
         let forgets = forgets(self.target.scheme);
         self.counters.iter().any(|member| {
-            let kept = || self.counters.iter().any(|other| other.role == member.role && seen(other.series, at).is_some());
-            is_under(member.series, previous, at) && !(forgets && !kept())
+            let kept = || self.counters.iter().any(|other| other.role == member.role && other.at(at).is_some());
+            member.is_under(previous, at) && (!forgets || kept())
         })
     }
 
     /// Did all of them, as when a process starts anew?
     fn all_fell(&self, previous: i64, at: i64) -> bool {
-        let mut before = self.counters.iter().filter(|member| has_counted(member.series, previous)).peekable();
-        before.peek().is_some() && before.all(|member| is_under(member.series, previous, at))
+        let mut before = self.counters.iter().filter(|member| member.at(previous) > Some(0.0)).peekable();
+        before.peek().is_some() && before.all(|member| member.is_under(previous, at))
     }
 }
 
@@ -227,14 +227,16 @@ pub(crate) fn seen(series: &Series, at: i64) -> Option<f64> {
     series.at(at).or_else(|| series.before(at + LOOK).filter(|sample| sample.at >= at - LOOK).map(|sample| sample.value))
 }
 
-pub(crate) fn has_counted(series: &Series, at: i64) -> bool {
-    seen(series, at).is_some_and(|value| value > 0.0)
+/// Is there such a time among these, which are in order?
+pub(crate) fn is_near(times: &[i64], at: i64) -> bool {
+    times.get(times.partition_point(|time| *time < at - LOOK)).is_some_and(|time| *time <= at + LOOK)
 }
 
-/// Was it more at the first of two scrapes, or is it not there at the second? What is no count says nothing, nor does a
-/// histogram whose buckets changed.
-pub(crate) fn is_under(series: &Series, first: i64, second: i64) -> bool {
+/// Was a counter more at the first of two scrapes, or is it not there at the second? What is no count says nothing, nor
+/// does a histogram whose buckets changed.
+pub(crate) fn is_under(values: [Option<f64>; 2], series: &Series, first: i64, second: i64) -> bool {
+    let [before, now] = values;
+    let is_less = |before: f64| before > 0.0 && now.is_none_or(|now| (0.0..before).contains(&now));
     let is_other = || series.breaks.iter().any(|at| first < *at && *at <= second);
-    let is_less = |before| seen(series, second).is_none_or(|now| (0.0..before).contains(&now));
-    seen(series, first).is_some_and(|before| before > 0.0 && is_less(before)) && !is_other()
+    before.is_some_and(is_less) && !is_other()
 }
