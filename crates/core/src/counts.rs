@@ -290,6 +290,62 @@ pub struct Watch {
     /// How far the scrapes are apart, where that is not what preflight found.
     #[serde(default, skip_serializing_if = "Pace::is_default")]
     pub pace: Pace,
+    /// Per target whose counters stepped back although nothing restarted: what is not believed of it, and since when.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub doubts: BTreeMap<String, Doubt>,
+}
+
+/// What is not believed of a target whose counters stepped back although nothing restarted: each scrape may have met
+/// another process, or another copy of the series.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Stored", into = "Stored")]
+pub struct Doubt {
+    /// Its last sample before that, in milliseconds since the epoch; its numbers are not counted twice.
+    pub since: i64,
+    /// Its last sample that counts for nothing, in milliseconds since the epoch.
+    pub until: i64,
+    /// Scrapes after `since`, while it is not believed; otherwise 0.
+    pub scrapes: u8,
+    /// Those at the end in which nothing stepped back.
+    pub steady: u8,
+    /// Requests that it had counted when it fell and stayed down: a step over one of them may lead back to the process
+    /// that had counted so many.
+    pub levels: Vec<u64>,
+}
+
+/// A doubt in few bytes: there may be one for each of a hundred targets. Since, milliseconds until, scrapes, steady ones.
+type Stored = (i64, i64, u8, u8, Vec<u64>);
+
+impl From<Stored> for Doubt {
+    fn from((since, until, scrapes, steady, levels): Stored) -> Self {
+        Self { since, until: since.saturating_add(until), scrapes, steady, levels }
+    }
+}
+
+impl From<Doubt> for Stored {
+    fn from(doubt: Doubt) -> Self {
+        let Doubt { since, until, scrapes, steady, levels } = doubt;
+        (since, until.saturating_sub(since), scrapes, steady, levels)
+    }
+}
+
+impl Doubt {
+    /// Scrapes in a row in which nothing steps back, until a target is believed again.
+    pub const STEADY: u8 = 3;
+    /// Scrapes that it may take to become steady; what it had counted before is a level from then on.
+    pub const PATIENCE: u8 = 16;
+    /// With so many levels it is several processes for good.
+    pub const LEVELS: usize = 8;
+
+    /// Is nothing of it believed at the moment?
+    pub const fn holds(&self) -> bool {
+        self.scrapes > 0
+    }
+
+    /// It will not be believed any more in this attempt.
+    pub const fn is_final(&self) -> bool {
+        self.levels.len() >= Self::LEVELS
+    }
 }
 
 /// The length of a window follows the scrapes when somebody changes their interval in mid-attempt: otherwise every delta

@@ -174,7 +174,7 @@ fn told(plan: &Plan) -> Plan {
     plan
 }
 
-/// Watermarks and pins are telemetry's; no decision looks at them.
+/// Watermarks, pins and doubts are telemetry's; no decision looks at them.
 fn counted(counts: &Counts) -> Counts {
     match counts {
         Counts::Windows(windows, watch) => Counts::Windows(windows.clone(), counted_watch(watch)),
@@ -186,7 +186,13 @@ fn counted(counts: &Counts) -> Counts {
 }
 
 fn counted_watch(watch: &Watch) -> Watch {
-    Watch { watermarks: BTreeMap::new(), pins: BTreeMap::new(), per: BTreeMap::new(), ..watch.clone() }
+    Watch {
+        watermarks: BTreeMap::new(),
+        pins: BTreeMap::new(),
+        per: BTreeMap::new(),
+        doubts: BTreeMap::new(),
+        ..watch.clone()
+    }
 }
 
 /// A decision that came out differently.

@@ -342,7 +342,7 @@ pub struct Pod {
     pub ready: bool,
     /// It was made from the pinned template.
     pub pinned: bool,
-    /// When it started.
+    /// When a container of it last started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
     /// Digest (`sha256:…`) per container, as the node reports it; empty where it reports none.

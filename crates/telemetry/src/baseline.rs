@@ -1,6 +1,6 @@
 //! What stable did before the attempt, and what preflight finds missing.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use microapp_core::{
     counts::{Before, BeforeResult, Counts, Side, Unfit, Unknown},
@@ -10,6 +10,7 @@ use microapp_core::{
 use crate::{
     caveat,
     delta::{Increment, Known, Wanted, increments},
+    digest::ambiguous,
     part::{Part, Reader, Tally},
     pin::{self, Pin, Pins},
     presets::{self, Scheme},
@@ -18,7 +19,10 @@ use crate::{
     query::{BEFORE, Brings, Query, Subject, WEEK},
     ratio,
     series::{Answer, Series},
+    several::{self, Finding},
     target::{Role, Target, median, targets},
+    trust::LAG,
+    twins::{Distinct, distinct},
     value,
 };
 
@@ -36,8 +40,11 @@ pub(crate) fn baseline(subject: &Subject, asked: &[(Query, &Answer)], prices: &P
     // Whether users' own queries are about what is pushed is known from the other gates.
     let (own, counted): (Vec<_>, Vec<_>) =
         subject.gates.iter().enumerate().partition(|(_, gate)| matches!(gate.kind, GateKind::Query { .. }));
+    let slices = asked.iter().filter(|(query, _)| query.brings == Brings::Slices);
+    let slices: BTreeMap<Scheme, Distinct> =
+        slices.map(|(query, answer)| (query.scheme, distinct(query.scheme, &answer.series, LAG))).collect();
     for (_, gate) in counted {
-        let (found, pin) = match look(subject, gate, asked, prices) {
+        let (found, pin) = match look(subject, gate, &slices, prices) {
             Ok((before, pin)) => (Ok(Before { source: Some(gate.source), ..before }), Some(pin)),
             Err(unfit) => (Err(unfit), None),
         };
@@ -119,26 +126,25 @@ fn gap(subject: &Subject, asked: &[(Query, &Answer)], scheme: Scheme) -> Option<
 fn look(
     subject: &Subject,
     gate: &Gate,
-    asked: &[(Query, &Answer)],
+    slices: &BTreeMap<Scheme, Distinct>,
     prices: &PriceTable,
 ) -> Result<(Before, Pin), Unfit> {
-    let series = |scheme: Scheme| -> &[Series] {
-        let slices = asked.iter().find(|(query, _)| query.scheme == scheme && query.brings == Brings::Slices);
-        slices.map_or(&[], |(_, answer)| &answer.series)
-    };
-    let is_there = |scheme: Scheme| {
-        let names = presets::candidates(gate, scheme);
-        series(scheme).iter().any(|series| names.iter().any(|name| name == series.name()))
+    let of = |scheme: Scheme| slices.get(&scheme).map_or_else(|| Cow::Owned(distinct(scheme, &[], LAG)), Cow::Borrowed);
+    let is_there = |slices: &Distinct| {
+        let names = presets::candidates(gate, slices.scheme);
+        slices.series.iter().any(|series| names.iter().any(|name| name == series.name()))
     };
     let own = presets::scheme(gate.source);
-    let mut unfit = match before(subject, own, gate, series(own), prices) {
-        Err(unfit) if !unfit.fatal && !is_there(own) => unfit,
+    let scraped = of(own);
+    let mut unfit = match before(subject, &scraped, gate, prices) {
+        Err(unfit) if !unfit.fatal && !is_there(&scraped) => unfit,
         found => return found,
     };
     for scheme in own.ways().skip(1) {
-        match before(subject, scheme, gate, series(scheme), prices) {
-            Err(_) if !is_there(scheme) => {
-                if series(scheme).iter().any(|series| series.name() == pushed::BEAT) {
+        let pushed = of(scheme);
+        match before(subject, &pushed, gate, prices) {
+            Err(_) if !is_there(&pushed) => {
+                if pushed.series.iter().any(|series| series.name() == pushed::BEAT) {
                     unfit.message = format!("{}; {}", unfit.message, pushed::unpromoted());
                 }
             }
@@ -205,29 +211,19 @@ const fn is_counted(side: Side) -> bool {
     matches!(side, Side::Count { .. } | Side::Late { .. })
 }
 
-fn before(
-    subject: &Subject,
-    scheme: Scheme,
-    gate: &Gate,
-    series: &[Series],
-    prices: &PriceTable,
-) -> Result<(Before, Pin), Unfit> {
-    let wanted = subject.selector(scheme, &[&subject.stable], false).render();
-    let targets = targets(subject, scheme, series);
+fn before(subject: &Subject, slices: &Distinct, gate: &Gate, prices: &PriceTable) -> Result<(Before, Pin), Unfit> {
+    let wanted = subject.selector(slices.scheme, &[&subject.stable], false).render();
+    let (targets, twins) = (slices.targets(subject), slices.caveat());
     let stable: Vec<&Series> = targets.iter().flat_map(|target| target.series.iter().map(|(_, s)| *s)).collect();
     let pin = pin::choose(gate, &stable, prices, &wanted)?;
     let note = ratio::look(&gate.kind, &stable)?;
     let wanted_gate = [Wanted { index: 0, reader: Reader::new(gate, &pin, prices).probed(&subject.probes) }];
-    if let Some(name) = gauge(&targets, &wanted_gate[0].reader) {
-        let message = format!(
-            "{name} of stable with {wanted} rises and falls although nothing restarts: it is a gauge, and this gate \
-             counts; name a counter, or use a `query` gate"
-        );
-        return Err(Unfit { reason: Unknown::NonMonotone, message, fatal: false });
+    if let Some(unfit) = unfit(subject, &targets, &wanted_gate[0].reader, &wanted) {
+        return Err(unfit);
     }
-    let pushed = pushed(scheme, &targets, &wanted_gate[0].reader);
-    let slices: Vec<Vec<Increment>> =
-        targets.iter().map(|target| increments(target, Known::default(), &wanted_gate)).collect();
+    let pushed = pushed(slices.scheme, &targets, &wanted_gate[0].reader);
+    let slices_of = |target| increments(target, &Known::of_slices(target.started(subject)), &wanted_gate);
+    let slices: Vec<Vec<Increment>> = targets.iter().map(slices_of).collect();
 
     let mut sum = Tally::default();
     let mut worst = None;
@@ -260,8 +256,9 @@ fn before(
     let seconds = (last - first).max(0) as f64 / 1000.0;
     let phi = if targets.len() > 1 { overdispersion(&gate.kind, &slices) } else { 1.0 };
     let delay = matches!(side, Side::Late { .. }).then(|| delay(&targets, &wanted_gate[0].reader)).flatten();
-    let mixed = || caveat::mixed(&pin, &sum);
-    let caveat = note.or_else(mixed).or_else(|| caveat::caveat(subject, gate, &pin, &targets, &stable, prices));
+    let mixed = caveat::mixed(&pin, &sum);
+    let caveats = [note, mixed, caveat::caveat(subject, gate, &pin, &targets, &stable, prices), twins];
+    let caveat = caveats.into_iter().flatten().reduce(|one, more| format!("{one}; {more}"));
     Ok((Before { phi, delay, caveat, per: pin.per, ..Before::of(side, seconds) }, Pin { pushed, ..pin.clone() }))
 }
 
@@ -278,24 +275,31 @@ fn pushed(scheme: Scheme, targets: &[Target], reader: &Reader) -> Option<Names> 
     }
 }
 
-/// The name of a series that falls in more than a tenth of the slices, and at least three times, while its process goes
-/// on: no counter.
-fn gauge<'a>(targets: &[Target<'a>], reader: &Reader) -> Option<&'a str> {
-    for target in targets {
-        let started = |at: i64| target.born.and_then(|born| born.at(at)).unwrap_or(0.0);
-        for (_, series) in &target.series {
-            if reader.part(series).is_none_or(Part::is_level) {
-                continue;
-            }
-            let pairs = || series.samples.windows(2).map(|pair| (&pair[0], &pair[1]));
-            // Exporters that compute the start from the clock differ by some milliseconds.
-            let falls = pairs().filter(|(a, b)| b.value < a.value && started(b.at) <= started(a.at) + 1.0).count();
-            if falls >= 3 && falls * 10 > pairs().count() {
-                return Some(series.name());
-            }
-        }
+/// Numbers that are not those of one process each, and what to do about it.
+fn unfit(subject: &Subject, targets: &[Target], reader: &Reader, wanted: &str) -> Option<Unfit> {
+    let is_total = |series: &Series| reader.part(series).is_some_and(Part::is_total);
+    if let Some([one, other]) = ambiguous(targets, &is_total) {
+        let message = format!(
+            "{} of stable is scraped as {} and as {}, which count different things under the same names: let this gate \
+             see one of them (one port, one monitor)",
+            one.pod,
+            one.shown(other),
+            other.shown(one)
+        );
+        return Some(Unfit { reason: Unknown::Ambiguous, message, fatal: false });
     }
-    None
+    let message = match several::finding(subject, targets, reader)? {
+        Finding::Gauge(name) => format!(
+            "{name} of stable with {wanted} rises and falls although nothing restarts: it is a gauge, and this gate \
+             counts; name a counter, or use a `query` gate"
+        ),
+        Finding::Processes { place, shown } => format!(
+            "several processes answer behind the /metrics of {place}: {shown}; what one of them counts is not what users \
+             got: run one process per pod (`--workers 1`, and more replicas), or let them count together \
+             (PROMETHEUS_MULTIPROC_DIR, the multiprocess mode of prometheus_client)"
+        ),
+    };
+    Some(Unfit { reason: Unknown::NonMonotone, message, fatal: false })
 }
 
 /// No judge is believed to take longer, in seconds.

@@ -165,7 +165,7 @@ fn money(gate: &Gate, pin: &Pin, targets: &[Target], stable: &[&Series], prices:
 fn sums(gate: &Gate, pins: &[Pin; 3], targets: &[Target], prices: &PriceTable) -> Option<[i128; 3]> {
     let wanted: Vec<_> = pins.iter().map(|pin| Wanted { index: 0, reader: Reader::new(gate, pin, prices) }).collect();
     let mut tallies = <[Tally; 3]>::default();
-    for increment in targets.iter().flat_map(|target| increments(target, Known::default(), &wanted)) {
+    for increment in targets.iter().flat_map(|target| increments(target, &Known::of_slices(None), &wanted)) {
         let cells: Option<Vec<_>> =
             increment.cells.iter().map(|sides| sides[Role::Stable as usize].as_ref().ok()).collect();
         for (tally, cell) in tallies.iter_mut().zip(cells.into_iter().flatten()) {

@@ -1,11 +1,15 @@
 //! From samples to integer deltas: what each scrape of a target added, per gate and side.
 
-use microapp_core::{counts::Unknown, strategy::GateKind};
+use microapp_core::{
+    counts::{Doubt, Unknown},
+    strategy::GateKind,
+};
 
 use crate::{
     part::{Part, Reader, Tally},
     series::{Sample, Series},
     target::{Role, Target},
+    trust::{LAG, SLACK, Trust, is_near, is_under, seen},
 };
 
 /// A new series may bring so many times what the target's others bring, not more.
@@ -28,51 +32,95 @@ pub(crate) struct Increment {
     pub(crate) since: i64,
     /// Per wanted gate: canary's and stable's.
     pub(crate) cells: Vec<[Result<Tally, Unknown>; 2]>,
+    /// What is not believed of the target from then on.
+    pub(crate) doubt: Option<Doubt>,
 }
 
 /// What is known of a target beside its samples.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Known {
     /// Its last used sample, in milliseconds.
     pub(crate) watermark: Option<i64>,
     /// It started then, after the attempt began and inside the time that was asked for: its first sample counts from
     /// zero.
     pub(crate) fresh: Option<i64>,
+    /// When its containers last started, by the cluster, in milliseconds.
+    pub(crate) started: Option<i64>,
+    /// A sample may be so much older than its time says, in milliseconds: in slices it is the last one before.
+    pub(crate) lag: i64,
+    /// What was not believed of it at the watermark.
+    pub(crate) doubt: Option<Doubt>,
 }
 
-struct Member<'a> {
-    role: Role,
-    series: &'a Series,
+impl Known {
+    /// Of slices of the time before.
+    pub(crate) fn of_slices(started: Option<i64>) -> Self {
+        Self { started, lag: LAG, ..Self::default() }
+    }
+}
+
+/// A series that some gate reads.
+pub(crate) struct Member<'a> {
+    pub(crate) role: Role,
+    pub(crate) series: &'a Series,
+    /// Its samples have times of their own, as a collector may send them: it is not gone where a scrape has none.
+    apart: bool,
     /// Per wanted gate.
     parts: Vec<Option<Part>>,
 }
 
-/// All increments of a target in order of time; pure in the samples, so that a second look gives the same.
-pub(crate) fn increments(target: &Target, known: Known, wanted: &[Wanted]) -> Vec<Increment> {
-    let members: Vec<Member> = target
-        .series
-        .iter()
-        .map(|(role, series)| Member {
-            role: *role,
-            series,
-            parts: wanted.iter().map(|wanted| wanted.reader.part(series)).collect(),
-        })
-        .filter(|member| member.parts.iter().any(Option::is_some))
-        .collect();
+impl Member<'_> {
+    /// What it was at a scrape.
+    pub(crate) fn at(&self, at: i64) -> Option<f64> {
+        if self.apart { self.series.before(at + 1).map(|sample| sample.value) } else { seen(self.series, at) }
+    }
+
+    /// Was it more at the first of two scrapes, or is it gone?
+    pub(crate) fn is_under(&self, first: i64, second: i64) -> bool {
+        is_under([self.at(first), self.at(second)], self.series, first, second)
+    }
+
+    /// The sample that its value at a scrape counts from.
+    fn before(&self, previous: Option<i64>, at: i64) -> Option<Sample> {
+        let there = |previous| self.apart || seen(self.series, previous).is_some();
+        self.series.before(at).filter(|_| previous.is_none_or(there))
+    }
+
+    /// Does some gate see it this way?
+    pub(crate) fn is(&self, what: impl Fn(Part) -> bool) -> bool {
+        self.parts.iter().flatten().any(|part| what(*part))
+    }
+}
+
+/// The series of a target that the gates read.
+fn members<'a>(target: &Target<'a>, wanted: &[Wanted]) -> Vec<Member<'a>> {
+    let read = |(role, series): &(Role, &'a Series)| Member {
+        role: *role,
+        series,
+        apart: !target.looks.is_empty() && series.samples.iter().any(|sample| !is_near(&target.looks, sample.at)),
+        parts: wanted.iter().map(|wanted| wanted.reader.part(series)).collect(),
+    };
+    target.series.iter().map(read).filter(|member| member.is(|_| true)).collect()
+}
+
+/// All increments of a target in order of time; pure in the samples and what is known, so that a second look gives the
+/// same.
+pub(crate) fn increments(target: &Target, known: &Known, wanted: &[Wanted]) -> Vec<Increment> {
+    let members = members(target, wanted);
     let mut found = Vec::new();
-    let mut restart = Restart::default();
+    let mut trust = Trust::new(target, &members, known);
     for (index, &at) in target.answered.iter().enumerate() {
         let previous = index.checked_sub(1).and_then(|before| target.answered.get(before)).copied();
-        restart.look(target, &members, previous, at);
         let since = match previous {
             Some(previous) => previous,
-            // The first sight of it.
-            None => match known.fresh.filter(|_| known.watermark.is_none()) {
+            // The first sight of it, unless it was there before the container started anew.
+            None => match known.fresh.filter(|started| known.watermark.is_none() && *started - SLACK < at) {
                 Some(started) => started,
                 None => continue,
             },
         };
-        let scrape = Scrape { at, first: previous.is_none(), restart: &restart };
+        let believed = previous.is_none_or(|previous| trust.step(previous, at));
+        let scrape = Scrape { at, previous, believed, trust: &trust };
         let cells = (0..wanted.len())
             .map(|gate| {
                 let idle = wanted[gate].reader.idle(at - since);
@@ -80,51 +128,27 @@ pub(crate) fn increments(target: &Target, known: Known, wanted: &[Wanted]) -> Ve
                     .map(|role| scrape.cell(&members, wanted, gate, role).map(|tally| tally.with_idle(idle)))
             })
             .collect();
-        found.push(Increment { at, since, cells });
+        found.push(Increment { at, since, cells, doubt: trust.doubt().cloned() });
     }
     found
 }
 
-/// When the target last began anew.
-#[derive(Debug, Default)]
-struct Restart {
-    /// `process_start_time_seconds` rose.
-    told: Option<i64>,
-    /// All its counters fell or were gone.
-    seen: Option<i64>,
-}
-
-impl Restart {
-    fn look(&mut self, target: &Target, members: &[Member], previous: Option<i64>, at: i64) {
-        let Some(previous) = previous else { return };
-        let started = |at| target.born.and_then(|born| born.at(at));
-        let earlier = target.born.and_then(|born| born.before(at)).map(|sample| sample.value);
-        // Exporters that compute the start from the clock differ by some milliseconds.
-        if let (Some(now), Some(earlier)) = (started(at), earlier)
-            && now > earlier + 1.0
-        {
-            self.told = Some(at);
-        }
-        let mut before = members
-            .iter()
-            .filter(|member| !member.parts.iter().flatten().any(|part| part.is_level()))
-            .filter_map(|member| Some((member, member.series.at(previous).filter(|value| *value > 0.0)?)))
-            .peekable();
-        let any = before.peek().is_some();
-        if any && before.all(|(member, value)| member.series.at(at).is_none_or(|now| now < value)) {
-            self.seen = Some(at);
-        }
-    }
-}
-
 struct Scrape<'a> {
     at: i64,
-    first: bool,
-    restart: &'a Restart,
+    /// The one before; none at the first sight of a new pod.
+    previous: Option<i64>,
+    /// It may be counted.
+    believed: bool,
+    trust: &'a Trust<'a>,
 }
 
 impl Scrape<'_> {
     fn cell(&self, members: &[Member], wanted: &[Wanted], gate: usize, role: Role) -> Result<Tally, Unknown> {
+        let kind = &wanted[gate].reader.gate.kind;
+        // How full something is was never counted.
+        if !self.believed && !matches!(kind, GateKind::Saturation { .. }) {
+            return Err(Unknown::NonMonotone);
+        }
         let mut tally = Tally::default();
         let mut known = 0;
         let mut largest_birth = 0;
@@ -141,19 +165,21 @@ impl Scrape<'_> {
                 tally.count(part, value)?;
                 continue;
             }
-            let before = member.series.before(self.at);
+            let before = member.before(self.previous, self.at);
             if before.is_some_and(|before| member.series.breaks.iter().any(|at| before.at < *at && *at <= self.at)) {
                 return Err(Unknown::SchemaChanged);
             }
+            if value > 0 && before.is_none() && self.may_be_back() {
+                return Err(Unknown::NonMonotone);
+            }
             let delta = self.delta(part, before, value)?;
             tally.count(part, delta)?;
-            if before.is_none() && !self.first {
+            if before.is_none() && self.previous.is_some() {
                 largest_birth = largest_birth.max(if part.is_sum() { 0 } else { delta });
             } else if part.is_total() {
                 known += delta;
             }
         }
-        let kind = &wanted[gate].reader.gate.kind;
         // A series that comes back after its exporter had dropped it looks like a new one with a great past.
         let late = matches!(kind, GateKind::Judged { .. });
         if !late && known > 0 && largest_birth > IMPLAUSIBLE.saturating_mul(known) {
@@ -166,16 +192,12 @@ impl Scrape<'_> {
     }
 
     fn delta(&self, part: Part, before: Option<Sample>, value: u64) -> Result<u64, Unknown> {
-        let Some(before) = before else { return Ok(value) };
-        let old = part.whole(before.value)?;
-        let since = |restart: Option<i64>| restart.is_some_and(|at| before.at < at);
-        if since(self.restart.told) {
-            return Ok(value);
-        }
-        match value.checked_sub(old) {
-            Some(delta) => Ok(delta),
-            None if since(self.restart.seen) => Ok(value),
-            None => Err(Unknown::NonMonotone),
-        }
+        let Some(before) = before.filter(|before| !self.trust.began_after(before.at)) else { return Ok(value) };
+        value.checked_sub(part.whole(before.value)?).ok_or(Unknown::NonMonotone)
+    }
+
+    /// On a target that fell and stayed down a new series may be an old one of another process.
+    fn may_be_back(&self) -> bool {
+        self.previous.is_some() && self.trust.doubt().is_some_and(|doubt| !doubt.levels.is_empty())
     }
 }

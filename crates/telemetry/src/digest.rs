@@ -18,7 +18,8 @@ use crate::{
     pushed,
     query::{self, Brings, Query, Subject, millis, queries},
     series::{Answer, Series},
-    target::{Role, Target, targets},
+    target::{Role, Target},
+    twins::{Distinct, distinct},
     value,
     window::{Source, View, windows},
 };
@@ -74,8 +75,10 @@ fn is_skewed(answer: &Answer, now: f64) -> bool {
 
 fn complete(subject: &Subject, watch: &Watch, asked: &[(Query, &Answer)], prices: &PriceTable, now: i64) -> Counts {
     let raw = asked.iter().filter(|(query, _)| query.brings == Brings::Raw);
+    let raw: Vec<(&Query, Distinct)> =
+        raw.map(|(query, answer)| (query, distinct(query.scheme, &answer.series, 0))).collect();
     let grouped: Vec<(&Query, Vec<Target>)> =
-        raw.map(|(query, answer)| (query, targets(subject, query.scheme, &answer.series))).collect();
+        raw.iter().map(|(query, distinct)| (*query, distinct.targets(subject))).collect();
     let known = query::pins(watch);
     let (pins, mut refused) = pins(subject, &known, &grouped, prices);
     let readers: BTreeMap<&str, Reader> = subject
@@ -88,7 +91,7 @@ fn complete(subject: &Subject, watch: &Watch, asked: &[(Query, &Answer)], prices
             let is_total = |series: &Series| {
                 readers.get(gate.name.as_str()).and_then(|reader| reader.part(series)).is_some_and(Part::is_total)
             };
-            if is_ambiguous(targets, &is_total) {
+            if ambiguous(targets, &is_total).is_some() {
                 refused.insert(index, Unknown::Ambiguous);
             }
         }
@@ -113,7 +116,7 @@ fn complete(subject: &Subject, watch: &Watch, asked: &[(Query, &Answer)], prices
             let born_of = move |target: &Target| born.get(&target.key).copied();
             targets.into_iter().map(move |target| {
                 let fresh = born_of(&target);
-                Source::new(target, wanted, watch, fresh)
+                Source::new(target, wanted, subject, watch, fresh)
             })
         })
         .collect();
@@ -182,29 +185,34 @@ fn births(subject: &Subject, query: &Query, targets: &[Target]) -> BTreeMap<Stri
     let born = |target: &Target| match query.scheme {
         Scheme::Pushed(_) => pushed::born(target, targets, subject, query.from, length),
         Scheme::Pods | Scheme::Gateway(_) | Scheme::Evals => {
-            let started = target.pod_ref(subject).map(|pod| millis(pod.started));
-            started.filter(|started| *started > subject.start() && *started >= query.from)
+            target.started(subject).filter(|started| *started > subject.start() && *started >= query.from)
         }
     };
     targets.iter().filter_map(|target| Some((target.key.clone(), born(target)?))).collect()
 }
 
-/// Two endpoints of one pod expose the same counter at the same time: everything would count twice. Processes of one
-/// service that push count each their own requests.
-fn is_ambiguous(targets: &[Target], is_total: &dyn Fn(&Series) -> bool) -> bool {
+/// Two endpoints of one pod that expose the same counter at the same time and are not one process: everything would
+/// count twice.
+pub(crate) fn ambiguous<'t, 'a>(
+    targets: &'t [Target<'a>],
+    is_total: &dyn Fn(&Series) -> bool,
+) -> Option<[&'t Target<'a>; 2]> {
     let span = |target: &Target| {
         let own = || target.series.iter().map(|(_, s)| *s).filter(|series| is_total(series)).flat_map(|s| &s.samples);
         Some((own().map(|sample| sample.at).min()?, own().map(|sample| sample.at).max()?))
     };
-    let mut spans: BTreeMap<&str, Vec<(i64, i64, &Target)>> = BTreeMap::new();
+    let mut spans: BTreeMap<&str, Vec<(&Target, (i64, i64))>> = BTreeMap::new();
     for target in targets.iter().filter(|target| !target.pod.is_empty()) {
-        if let Some((first, last)) = span(target) {
-            spans.entry(target.pod).or_default().push((first, last, target));
+        if let Some(span) = span(target) {
+            spans.entry(target.pod).or_default().push((target, span));
         }
     }
-    let are_one = |a: &Target, b: &Target| matches!(a.scheme, Scheme::Pushed(_)) && a.job == b.job;
-    spans.values().any(|spans| {
-        let pairs = spans.iter().enumerate().flat_map(|(index, a)| spans[index + 1..].iter().map(move |b| (a, b)));
-        pairs.into_iter().any(|(a, b)| a.0 <= b.1 && b.0 <= a.1 && !are_one(a.2, b.2))
+    spans.values().find_map(|spans| {
+        spans.iter().enumerate().find_map(|(index, (one, a))| {
+            // Processes of one service that push count each their own requests.
+            let are_one = |other: &Target| matches!(one.scheme, Scheme::Pushed(_)) && one.job == other.job;
+            let overlaps = |(other, b): &&(&Target, (i64, i64))| a.0 <= b.1 && b.0 <= a.1 && !are_one(other);
+            spans[index + 1..].iter().find(overlaps).map(|(other, _)| [*one, *other])
+        })
     })
 }

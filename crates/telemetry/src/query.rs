@@ -40,7 +40,7 @@ const LEAD: f64 = 3.5;
 pub struct PodRef {
     /// Its name.
     pub name: String,
-    /// When it started, seconds since the epoch.
+    /// When its containers last started, seconds since the epoch.
     pub started: f64,
 }
 
@@ -305,7 +305,7 @@ fn windows(subject: &Subject, scheme: Scheme, watch: &Watch, pins: &Pins, now: f
             names.extend(["up", "process_start_time_seconds", "scrape_duration_seconds"].map(str::to_owned));
         }
         Scheme::Pushed(_) => names.push(pushed::BEAT.to_owned()),
-        Scheme::Evals => names.push("up".to_owned()),
+        Scheme::Evals => names.extend(["up", "process_start_time_seconds"].map(str::to_owned)),
         Scheme::Gateway(_) => {}
     }
     let interval = subject.window().unwrap_or(15_000);
@@ -360,11 +360,14 @@ pub(crate) fn forgotten(interval: i64) -> i64 {
     (20 * interval).max(120_000)
 }
 
-/// The oldest watermark to go on from.
+/// The oldest watermark to go on from; of a target that is not believed the last sample that was.
 fn oldest(watch: &Watch, scheme: Scheme, interval: i64) -> Option<i64> {
     let newest = watch.watermarks.values().copied().max()?;
-    let own = watch.watermarks.iter().filter(|(key, _)| key.starts_with(scheme.letter())).map(|(_, at)| *at);
-    own.filter(|at| *at >= newest - forgotten(interval)).min().or(Some(newest))
+    let own = watch.watermarks.iter().filter(|(key, _)| key.starts_with(scheme.letter()));
+    let own = own
+        .filter(|(_, at)| **at >= newest - forgotten(interval))
+        .map(|(key, at)| watch.doubts.get(key).filter(|doubt| doubt.holds()).map_or(*at, |doubt| doubt.since.min(*at)));
+    own.min().or(Some(newest))
 }
 
 fn baseline(subject: &Subject, scheme: Scheme, now: f64) -> Vec<Query> {
@@ -374,7 +377,7 @@ fn baseline(subject: &Subject, scheme: Scheme, now: f64) -> Vec<Query> {
     names.extend(gates().flat_map(|gate| presets::witnesses(gate, scheme)));
     match scheme {
         Scheme::Pods => {
-            names.push("up".to_owned());
+            names.extend(["up", "process_start_time_seconds"].map(str::to_owned));
             // What is pushed with the labels of a scrape has no `up`.
             beat = vec!["up".to_owned(), pushed::BEAT.to_owned()];
         }

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use crate::{
     presets::Scheme,
     pushed,
-    query::{PodRef, Subject},
+    query::{PodRef, Subject, millis},
     routes::Routes,
     selector::Value,
     series::Series,
@@ -28,6 +28,8 @@ pub(crate) enum Role {
 pub(crate) struct Target<'a> {
     /// The key of its watermark.
     pub(crate) key: String,
+    /// Keys of targets that expose the same counters and are counted as this one.
+    pub(crate) twins: Vec<String>,
     pub(crate) scheme: Scheme,
     /// Empty where it is no pod.
     pub(crate) pod: &'a str,
@@ -41,6 +43,8 @@ pub(crate) struct Target<'a> {
     pub(crate) series: Vec<(Role, &'a Series)>,
     /// Times at which it answered, in milliseconds.
     pub(crate) answered: Vec<i64>,
+    /// Those at which a scrape brought all its series; none where nobody tells (a gateway's `up` is not asked for).
+    pub(crate) looks: Vec<i64>,
     /// Times at which it was scraped, answered or not.
     pub(crate) scraped: Vec<i64>,
     /// `process_start_time_seconds`.
@@ -50,6 +54,24 @@ pub(crate) struct Target<'a> {
 }
 
 impl Target<'_> {
+    /// All keys that it goes by: while it is not scraped, another one of them counts.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.key).chain(&self.twins)
+    }
+
+    /// When its containers last started, as the cluster tells it, in milliseconds.
+    pub(crate) fn started(&self, subject: &Subject) -> Option<i64> {
+        self.pod_ref(subject).map(|pod| millis(pod.started))
+    }
+
+    /// What people know it by, beside another one of the same pod: the first label that differs.
+    pub(crate) fn shown(&self, other: &Self) -> String {
+        let label = |label: &str| [self, other].map(|target| target.series.first().map_or("", |(_, s)| s.label(label)));
+        let label = ["job", "container", "instance"].into_iter().find(|name| label(name)[0] != label(name)[1]);
+        let label = label.unwrap_or("job");
+        format!("{label}=\"{}\"", self.series.first().map_or("", |(_, series)| series.label(label)))
+    }
+
     /// The last time it was scraped.
     pub(crate) fn last(&self) -> Option<i64> {
         self.scraped.last().copied()
@@ -102,8 +124,9 @@ pub(crate) fn targets<'a>(subject: &Subject, scheme: Scheme, series: &'a [Series
         }
     }
     if scheme == Scheme::Evals {
-        // Whoever judges is known by its verdicts; its `up`, which has no revision, tells since when it is there.
-        for series in series.iter().filter(|series| series.name() == "up") {
+        // Whoever judges is known by its verdicts; its `up` and its start, which have no revision, tell since when it is
+        // there.
+        for series in series.iter().filter(|series| ["up", "process_start_time_seconds"].contains(&series.name())) {
             if let Some(members) = groups.get_mut(&place(series)) {
                 members.push((Role::Stable, series));
             }
@@ -161,6 +184,7 @@ fn target<'a>(
 ) -> Target<'a> {
     let is_pod = matches!(scheme, Scheme::Pods | Scheme::Pushed(_));
     let mut answered = BTreeSet::new();
+    let mut looks = Vec::new();
     let mut scraped = BTreeSet::new();
     let mut up = false;
     let mut born = None;
@@ -172,7 +196,8 @@ fn target<'a>(
             "up" => {
                 up = true;
                 scraped.extend(series.samples.iter().map(|sample| sample.at));
-                answered.extend(series.samples.iter().filter(|sample| sample.value >= 1.0).map(|sample| sample.at));
+                looks.extend(series.samples.iter().filter(|sample| sample.value >= 1.0).map(|sample| sample.at));
+                answered.extend(&looks);
             }
             "process_start_time_seconds" => born = Some(series),
             "scrape_duration_seconds" => {
@@ -192,6 +217,7 @@ fn target<'a>(
     counters.sort_by(|(_, a), (_, b)| a.labels.cmp(&b.labels));
     Target {
         key: key(scheme, pod, job, instance),
+        twins: Vec::new(),
         scheme,
         pod,
         job,
@@ -199,6 +225,7 @@ fn target<'a>(
         role,
         series: counters,
         answered: answered.into_iter().collect(),
+        looks,
         scraped: scraped.into_iter().collect(),
         born,
         duration,
@@ -206,7 +233,7 @@ fn target<'a>(
 }
 
 /// `p:POD:HASH` (`o:POD:HASH` where it pushes); the hash of job and instance keeps two endpoints of a pod apart.
-fn key(scheme: Scheme, pod: &str, job: &str, instance: &str) -> String {
+pub(crate) fn key(scheme: Scheme, pod: &str, job: &str, instance: &str) -> String {
     let shown = if pod.is_empty() { instance } else { pod };
     let mut key = format!("{}:{shown}:", scheme.letter());
     for byte in Sha256::digest(format!("{job}\u{0}{instance}")).iter().take(4) {

@@ -36,9 +36,17 @@ pub(crate) struct Source<'a> {
 
 impl<'a> Source<'a> {
     /// Differences the target's samples. `fresh`: it counts from zero since then, where it is seen for the first time.
-    pub(crate) fn new(target: Target<'a>, wanted: &'a [Wanted<'a>], watch: &Watch, fresh: Option<i64>) -> Self {
-        let watermark = watch.watermarks.get(&target.key).copied();
-        let increments = increments(&target, Known { watermark, fresh }, wanted);
+    pub(crate) fn new(
+        target: Target<'a>,
+        wanted: &'a [Wanted<'a>],
+        subject: &Subject,
+        watch: &Watch,
+        fresh: Option<i64>,
+    ) -> Self {
+        let watermark = target.keys().filter_map(|key| watch.watermarks.get(key)).max().copied();
+        let started = target.started(subject);
+        let doubt = target.keys().find_map(|key| watch.doubts.get(key)).cloned();
+        let increments = increments(&target, &Known { watermark, fresh, started, lag: 0, doubt }, wanted);
         Self { target, wanted, increments, watermark }
     }
 }
@@ -257,19 +265,30 @@ impl View<'_> {
     /// that came too late for the last one would never count.
     fn watch(&self, grid: Grid, next: i64, found: bool, before: &Watch) -> Watch {
         let used = grid.end(next - 1);
-        let mut watermarks = before.watermarks.clone();
+        let (mut watermarks, mut doubts) = (before.watermarks.clone(), before.doubts.clone());
         if found {
             for source in self.sources {
-                let last = source.target.answered.iter().filter(|at| **at <= used).max();
-                if let Some(last) = last {
-                    let mark = watermarks.entry(source.target.key.clone()).or_insert(*last);
+                let Some(last) = source.target.answered.iter().filter(|at| **at <= used).max() else { continue };
+                let increment = source.increments.iter().rfind(|increment| increment.at <= used);
+                for key in source.target.keys() {
+                    let mark = watermarks.entry(key.clone()).or_insert(*last);
                     *mark = (*mark).max(*last);
+                    match increment.map(|increment| increment.doubt.as_ref()) {
+                        Some(Some(doubt)) => drop(doubts.insert(key.clone(), doubt.clone())),
+                        Some(None) => drop(doubts.remove(key)),
+                        None => {}
+                    }
                 }
             }
         }
         let newest = watermarks.values().copied().max().unwrap_or(0);
         let oldest = newest - forgotten(grid.length) / 2;
         watermarks.retain(|key, at| *at >= oldest || self.is_listed(key));
+        // One that is over is in stable's neighbours for a while.
+        let near = used - 3 * grid.length;
+        doubts.retain(|key, doubt| {
+            watermarks.contains_key(key) && (doubt.holds() || !doubt.levels.is_empty() || doubt.until > near)
+        });
         let canary: Vec<&Target> =
             self.sources.iter().map(|source| &source.target).filter(|target| target.serves(Role::Canary)).collect();
         let newest = canary.iter().filter_map(|target| target.answered.last()).max();
@@ -281,6 +300,7 @@ impl View<'_> {
             pins: before.pins.clone(),
             per: before.per.clone(),
             pace: before.pace,
+            doubts,
         }
     }
 

@@ -75,10 +75,12 @@ fn a_restarted_process_counts_from_zero() {
 }
 
 #[test]
-fn when_all_counters_of_a_target_fall_it_restarted() {
+fn when_all_counters_of_a_target_fall_it_restarted_if_its_container_did() {
     let store = steady(3, |k| if k < 2 { (10 + k, 5) } else { (k, 1) }, |k| (500 + 20 * k, 0));
-    let windows = store.windows(&subject(vec![errors()]), 18.6);
-    assert_eq!(sides(&windows[1], "errors").0, count(1, 3));
+    let mut subject = subject(vec![errors()]);
+    assert_eq!(refusal(&store.windows(&subject, 18.6)[1], "errors"), Unknown::NonMonotone);
+    subject.canary_pods = vec![PodRef { name: CANARY.to_owned(), started: START as f64 + 4.0 }];
+    assert_eq!(sides(&store.windows(&subject, 18.6)[1], "errors").0, count(1, 3));
 }
 
 #[test]

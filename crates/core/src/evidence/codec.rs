@@ -12,7 +12,7 @@ use super::{
     plain::Plain,
 };
 use crate::{
-    counts::{Side, Watch},
+    counts::{Doubt, Side, Watch},
     strategy::Strategy,
 };
 
@@ -59,7 +59,7 @@ impl Evidence {
         }
         marks::save(&watch.watermarks, &mut out);
         // Other text as JSON; numbers above as bits.
-        let watch = Watch { watermarks: BTreeMap::new(), ..watch.clone() };
+        let watch = Watch { watermarks: BTreeMap::new(), doubts: numbered(watch), ..watch.clone() };
         out.extend_from_slice(&serde_json::to_vec(&watch).ok()?);
         let text = format!("{VERSION}.{:.3}.{}", last.unwrap_or(*since), BASE64.encode(out));
         (text.len() <= LIMIT).then_some(text)
@@ -90,7 +90,8 @@ impl Evidence {
         let backs = take_u8(bytes)?;
         let gates = strategy.gates.iter().map(|gate| load_gate(&gate.name, bytes)).collect::<Option<Vec<_>>>()?;
         let watermarks = marks::load(bytes)?;
-        let watch = Watch { watermarks, ..serde_json::from_slice(bytes).ok()? };
+        let watch: Watch = serde_json::from_slice(bytes).ok()?;
+        let watch = Watch { doubts: named(watch.doubts, &watermarks), watermarks, ..watch };
         let ready = flags & 1 == 1;
         if ready && strategy.epsilon_ppm.is_none() {
             // Judged with a tolerance that the plan does not have: preflight chooses again.
@@ -117,6 +118,17 @@ impl Evidence {
             silence: None,
         })
     }
+}
+
+/// Doubts by the place of their target among the watermarks: its name is there already.
+fn numbered(watch: &Watch) -> BTreeMap<String, Doubt> {
+    let place = |key| watch.watermarks.keys().position(|known| known == key);
+    watch.doubts.iter().filter_map(|(key, doubt)| Some((place(key)?.to_string(), doubt.clone()))).collect()
+}
+
+fn named(doubts: BTreeMap<String, Doubt>, watermarks: &BTreeMap<String, i64>) -> BTreeMap<String, Doubt> {
+    let name = |place: &str| watermarks.keys().nth(place.parse().ok()?).cloned();
+    doubts.into_iter().filter_map(|(place, doubt)| Some((name(&place)?, doubt))).collect()
 }
 
 /// The end of the last window in a checkpoint, seconds since the epoch, without decoding the rest.

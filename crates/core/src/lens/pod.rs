@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
@@ -24,7 +25,7 @@ pub(super) fn read(pod: &Value) -> Pod {
         name: name(pod).to_owned(),
         ready: condition(pod, "Ready").is_some_and(|ready| text(ready, "/status") == Some("True")),
         pinned: annotation(pod, PINNED).is_some(),
-        started: time(pod, "/status/startTime"),
+        started: started(pod),
         digests: digests(pod, statuses()),
         signal: signal(Signal::OOMKilled).or_else(|| signal(Signal::CrashLoop)),
         waiting: statuses()
@@ -36,6 +37,13 @@ pub(super) fn read(pod: &Value) -> Pod {
             })
             .map(str::to_owned),
     }
+}
+
+/// When a container of it last started: what it counts began then. One that runs before the others (init) is over by then.
+fn started(pod: &Value) -> Option<Timestamp> {
+    let running =
+        list(pod, "/status/containerStatuses").iter().filter_map(|status| time(status, "/state/running/startedAt"));
+    running.chain(time(pod, "/status/startTime")).max()
 }
 
 fn condition<'a>(pod: &'a Value, kind: &str) -> Option<&'a Value> {
