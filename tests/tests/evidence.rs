@@ -27,6 +27,8 @@ fn begin() -> Evidence {
     let before = |side| Ok(Before::of(side, 3600.0));
     let gates = BTreeMap::from([
         ("errors".to_owned(), before(Side::count(900, 180_000))),
+        ("model-errors".to_owned(), before(Side::count(700, 190_000))),
+        ("client-errors".to_owned(), before(Side::count(1_900, 180_000))),
         ("latency".to_owned(), before(Side::Count { above: 5000, below: 5400, total: 180_000 })),
         ("cost".to_owned(), before(Side::Mean { n: 180_000, sum: 9_000_000_000 })),
         ("grounded".to_owned(), before(Side::Late { bad: 3000, good: 140_900, void: 50, started: 144_000 })),

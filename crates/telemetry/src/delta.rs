@@ -7,6 +7,7 @@ use microapp_core::{
 
 use crate::{
     part::{Part, Reader, Tally},
+    presets::Scheme,
     series::{Sample, Series},
     target::{Role, Target},
     trust::{LAG, SLACK, Trust, is_near, is_under, seen},
@@ -97,7 +98,8 @@ fn members<'a>(target: &Target<'a>, wanted: &[Wanted]) -> Vec<Member<'a>> {
     let read = |(role, series): &(Role, &'a Series)| Member {
         role: *role,
         series,
-        apart: !target.looks.is_empty() && series.samples.iter().any(|sample| !is_near(&target.looks, sample.at)),
+        apart: matches!(target.scheme, Scheme::Pushed(_))
+            || !target.looks.is_empty() && series.samples.iter().any(|sample| !is_near(&target.looks, sample.at)),
         parts: wanted.iter().map(|wanted| wanted.reader.part(series)).collect(),
     };
     target.series.iter().map(read).filter(|member| member.is(|_| true)).collect()
