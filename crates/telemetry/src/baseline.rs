@@ -114,12 +114,7 @@ const fn is_counted(side: Side) -> bool {
     matches!(side, Side::Count { .. } | Side::Late { .. })
 }
 
-fn before(
-    subject: &Subject,
-    slices: &Distinct,
-    gate: &Gate,
-    prices: &PriceTable,
-) -> Result<(Before, Pin), Unfit> {
+fn before(subject: &Subject, slices: &Distinct, gate: &Gate, prices: &PriceTable) -> Result<(Before, Pin), Unfit> {
     let wanted = subject.selector(slices.scheme, &[&subject.stable], false).render();
     let (targets, twins) = (slices.targets(subject), slices.caveat());
     let stable: Vec<&Series> = targets.iter().flat_map(|target| target.series.iter().map(|(_, s)| *s)).collect();

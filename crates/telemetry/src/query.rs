@@ -298,9 +298,9 @@ pub(crate) fn forgotten(interval: i64) -> i64 {
 fn oldest(watch: &Watch, scheme: Scheme, interval: i64) -> Option<i64> {
     let newest = watch.watermarks.values().copied().max()?;
     let own = watch.watermarks.iter().filter(|(key, _)| key.starts_with(scheme.letter()));
-    let own = own.filter(|(_, at)| **at >= newest - forgotten(interval)).map(|(key, at)| {
-        watch.doubts.get(key).filter(|doubt| doubt.holds()).map_or(*at, |doubt| doubt.since.min(*at))
-    });
+    let own = own
+        .filter(|(_, at)| **at >= newest - forgotten(interval))
+        .map(|(key, at)| watch.doubts.get(key).filter(|doubt| doubt.holds()).map_or(*at, |doubt| doubt.since.min(*at)));
     own.min().or(Some(newest))
 }
 

@@ -224,7 +224,9 @@ pub(crate) fn changed(target: &Target, previous: i64, at: i64) -> bool {
 
 /// The value at a look at the target: pushed series have times of their own.
 pub(crate) fn seen(series: &Series, at: i64) -> Option<f64> {
-    series.at(at).or_else(|| series.before(at + LOOK).filter(|sample| sample.at >= at - LOOK).map(|sample| sample.value))
+    series
+        .at(at)
+        .or_else(|| series.before(at + LOOK).filter(|sample| sample.at >= at - LOOK).map(|sample| sample.value))
 }
 
 /// Is there such a time among these, which are in order?

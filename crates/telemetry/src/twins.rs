@@ -157,7 +157,8 @@ impl<'a> Seen<'a> {
         // A gauge may be anything at any time.
         let sure = both().any(|(own, _)| is_sure(own));
         let mut compared = both().filter(|(own, _)| !sure || is_sure(own)).peekable();
-        compared.peek().is_some() && compared.all(|(own, other)| !contradicts(own, other, lag) && !contradicts(other, own, lag))
+        compared.peek().is_some()
+            && compared.all(|(own, other)| !contradicts(own, other, lag) && !contradicts(other, own, lag))
     }
 
     fn twin(&self, other: &Self, place: &str, scheme: Scheme, scraper: &[&str]) -> Twin {

@@ -66,8 +66,7 @@ fn two_workers_that_answer_in_turn_are_never_counted_twice() {
     let (early, late) = (START as f64 - 900.0, START as f64 - 895.0);
     // Both started together; one after the other; without a start; and with the first one seen last.
     for [a, b] in [[Some(early); 2], [Some(early), Some(late)], [Some(late), Some(early)], [None; 2]] {
-        let scrapes: Vec<Scrape> =
-            (0..16).map(|k| if k % 2 == 0 { (24 + k, 6, a) } else { (9 + k, 2, b) }).collect();
+        let scrapes: Vec<Scrape> = (0..16).map(|k| if k % 2 == 0 { (24 + k, 6, a) } else { (9 + k, 2, b) }).collect();
         let seen = told(&canary(&scrapes), &subject(vec![errors()]));
         assert!(seen.len() > 10 && seen.iter().all(|window| *window == LOST), "{seen:?}");
     }
@@ -147,7 +146,8 @@ fn gateway(restarts: &[usize], scrapes: usize) -> Store {
         begun = if restarts.contains(&k) { k } else { begun };
         for (revision, each) in [("aaaaaaaaaa", 50), ("bbbbbbbbbb", 5)] {
             let cluster = format!("fintech_shop-{revision}_8080");
-            let labels = [("__name__", "envoy_cluster_upstream_rq_completed"), ("job", "envoy"), ("instance", "10.0.0.1")];
+            let labels =
+                [("__name__", "envoy_cluster_upstream_rq_completed"), ("job", "envoy"), ("instance", "10.0.0.1")];
             let labels = [&labels[..], &[("envoy_cluster_name", cluster.as_str())]].concat();
             let value = f64::from(each) * (k - begun + if begun > 0 { 1 } else { 40 }) as f64;
             store.put(&labels, k as f64 * 5.0 - 3.0, value);
@@ -229,13 +229,15 @@ enum Born {
     Apart,
 }
 
+/// Who answers a scrape, if anybody does, and what each worker serves until then.
+type Turn = (Option<usize>, Vec<(u32, u32)>);
+
 #[derive(Clone, Debug)]
 struct Play {
     born: Born,
     /// What each worker had counted when the play begins.
     had: Vec<(u32, u32)>,
-    /// Per scrape who answers, if anybody does, and what each one serves until then.
-    scrapes: Vec<(Option<usize>, Vec<(u32, u32)>)>,
+    scrapes: Vec<Turn>,
 }
 
 fn play(scrapes: usize) -> impl Strategy<Value = Play> {
@@ -286,7 +288,7 @@ fn perform(play: &Play) -> (Store, [(u64, u64); 2]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn however_workers_take_turns_what_is_counted_was_served_and_a_restarted_operator_counts_the_same(
@@ -393,7 +395,9 @@ fn a_process_that_restarted_once_or_twice_is_one_process() {
             (n, n / 40, tells.then(|| last.map_or(start, |last| at(last) - 4.0)))
         })
     };
-    for (when, tells) in [(&[90_u32][..], true), (&[90, 91], true), (&[90, 150], false), (&[10, 236], false), (&[239], false)] {
+    for (when, tells) in
+        [(&[90_u32][..], true), (&[90, 91], true), (&[90, 150], false), (&[10, 236], false), (&[239], false)]
+    {
         let before = before(&restarts(when, tells), &subject(vec![errors()])).unwrap();
         let Side::Count { total, .. } = before.side else { panic!() };
         assert!((1_900..=2_450).contains(&total), "{total} with restarts at {when:?}");

@@ -41,7 +41,8 @@ pub(super) fn read(pod: &Value) -> Pod {
 
 /// When a container of it last started: what it counts began then. One that runs before the others (init) is over by then.
 fn started(pod: &Value) -> Option<Timestamp> {
-    let running = list(pod, "/status/containerStatuses").iter().filter_map(|status| time(status, "/state/running/startedAt"));
+    let running =
+        list(pod, "/status/containerStatuses").iter().filter_map(|status| time(status, "/state/running/startedAt"));
     running.chain(time(pod, "/status/startTime")).max()
 }
 
