@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use microapp_api::v1alpha1::{MicroAppRolloutSpec, Verdict};
 use microapp_core::{
     Evidence, Position, Strategy,
-    counts::{Before, Counts, Side, Sides, Unknown, Watch, Window},
+    counts::{Before, Counts, Doubt, Side, Sides, Unknown, Watch, Window},
     evidence::saved_at,
     fold, judge,
 };
@@ -97,6 +97,24 @@ fn saved_loaded_and_continued_it_is_what_it_would_have_been() {
     assert_eq!(whole, restarted);
     assert!(largest > 2000 && largest <= 8192, "{largest} bytes");
     assert_eq!(saved_at(&whole.save().unwrap()), whole.last.map(|last| (last * 1000.0).round() / 1000.0));
+}
+
+#[test]
+fn what_is_not_believed_of_sixty_pods_is_in_the_checkpoint() {
+    let mut rng = Rng::new(7);
+    let mut evidence = begin();
+    for k in 1..=12 {
+        let end = 0.001 + f64::from(k) * 5.0;
+        let Counts::Windows(windows, mut watch) = window(&mut rng, end, 0.25) else { panic!() };
+        let doubt = |(place, (key, at)): (usize, (&String, &i64))| {
+            let levels = (0..place as u64 % 4).map(|level| 70_000 + level).collect();
+            (key.clone(), Doubt { since: at - 15_000, until: *at, scrapes: 3, steady: 1, levels })
+        };
+        watch.doubts = watch.watermarks.iter().enumerate().map(doubt).collect();
+        evidence = fold(&evidence, &at(Some(2), 0.001), &Counts::Windows(windows, watch));
+    }
+    let saved = evidence.save().unwrap();
+    assert_eq!(Evidence::load(&saved, evidence.strategy.clone()).unwrap().watch, evidence.watch);
 }
 
 #[test]

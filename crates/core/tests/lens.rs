@@ -101,6 +101,19 @@ fn a_pod_says_what_is_wrong_with_it() {
 }
 
 #[test]
+fn a_pod_started_when_a_container_of_it_last_did() {
+    let started = |state: Value| {
+        let mut pod = pod(&wanted());
+        pod["status"]["startTime"] = json!("2026-03-01T10:00:00Z");
+        pod["status"]["containerStatuses"][0]["state"] = state;
+        let world = with(|objects| objects.pods = vec![Arc::new(pod)]);
+        world.arm(&wanted()).pods[0].started.unwrap().to_string()
+    };
+    assert_eq!(started(json!({"running": {"startedAt": "2026-03-01T10:40:07Z"}})), "2026-03-01T10:40:07Z");
+    assert_eq!(started(json!({"waiting": {"reason": "CrashLoopBackOff"}})), "2026-03-01T10:00:00Z");
+}
+
+#[test]
 fn a_terminating_pod_is_no_pod() {
     let mut pod = pod(&wanted());
     pod["metadata"]["deletionTimestamp"] = json!("2026-03-01T11:00:00Z");

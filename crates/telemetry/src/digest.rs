@@ -197,22 +197,20 @@ pub(crate) fn ambiguous<'t, 'a>(
     targets: &'t [Target<'a>],
     is_total: &dyn Fn(&Series) -> bool,
 ) -> Option<[&'t Target<'a>; 2]> {
-    let span = |target: &Target| {
+    let span = |target: &'t Target<'a>| {
         let own = || target.series.iter().map(|(_, s)| *s).filter(|series| is_total(series)).flat_map(|s| &s.samples);
-        Some((own().map(|sample| sample.at).min()?, own().map(|sample| sample.at).max()?))
+        let (first, last) = (own().map(|sample| sample.at).min()?, own().map(|sample| sample.at).max()?);
+        Some((target, first, last))
     };
-    let mut spans: BTreeMap<&str, Vec<(&Target, (i64, i64))>> = BTreeMap::new();
-    for target in targets.iter().filter(|target| !target.pod.is_empty()) {
-        if let Some(span) = span(target) {
-            spans.entry(target.pod).or_default().push((target, span));
-        }
-    }
-    spans.values().find_map(|spans| {
-        spans.iter().enumerate().find_map(|(index, (one, a))| {
-            // Processes of one service that push count each their own requests.
-            let are_one = |other: &Target| matches!(one.scheme, Scheme::Pushed(_)) && one.job == other.job;
-            let overlaps = |(other, b): &&(&Target, (i64, i64))| a.0 <= b.1 && b.0 <= a.1 && !are_one(other);
-            spans[index + 1..].iter().find(overlaps).map(|(other, _)| [*one, *other])
-        })
+    let pods = targets.iter().filter(|target| !target.pod.is_empty());
+    // Those of a pod stand side by side.
+    let spans: Vec<(&Target, i64, i64)> = pods.filter_map(span).collect();
+    spans.iter().enumerate().find_map(|(index, (one, first, last))| {
+        // Processes of one service that push count each their own requests.
+        let are_one = |other: &Target| matches!(one.scheme, Scheme::Pushed(_)) && one.job == other.job;
+        let mut others = spans[index + 1..].iter().take_while(|(other, ..)| other.pod == one.pod);
+        others
+            .find(|(other, from, until)| first <= until && from <= last && !are_one(other))
+            .map(|(other, ..)| [*one, *other])
     })
 }

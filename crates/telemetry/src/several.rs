@@ -1,20 +1,19 @@
-//! Preflight: do stable's counters count, each for one process? With several processes behind one `/metrics` each scrape
-//! meets another one (Prometheus keeps its connection, so it may be hours until it does).
+//! Preflight: do stable's counters count, each for one process? With several processes behind one `/metrics` a scrape
+//! meets one of them, and the next one another. Prometheus keeps its connection, so it may be hours until it does.
 
 use crate::{
-    part::Part,
-    part::Reader,
+    part::{Part, Reader},
     query::Subject,
     series::Series,
     target::{Role, Target},
     trust::{self, LAG, Start},
 };
 
-/// So many falls in the time before are no restarts, where more than one in ten slices has one.
+/// So many falls are no restarts any more, where more than one in ten slices has one.
 const FALLS: usize = 3;
-/// A process that started within a slice has not served so many times what slices usually bring.
+/// What a process counts that started within a slice: not so many times what a slice usually brings.
 const HEIGHT: f64 = 20.0;
-/// A replica of Prometheus that is behind lacks what one slice brings, not so many times that.
+/// What a replica of Prometheus lacks that is behind: not so many times what a slice usually brings.
 const BEHIND: f64 = 2.0;
 
 /// What is wrong with a target, for people.
@@ -31,109 +30,116 @@ pub(crate) fn finding<'a>(subject: &Subject, targets: &[Target<'a>], reader: &Re
     targets.iter().find_map(|target| History::of(target, target.started(subject), reader)?.finding())
 }
 
-/// A fall of some counter of a target between two slices.
+/// Between two slices, without a restart.
 struct Fall<'a> {
     /// The place of the second slice.
     index: usize,
-    /// The families that fell.
-    families: Vec<&'a str>,
+    /// What fell.
+    fallen: Vec<&'a Series>,
+}
+
+impl Fall<'_> {
+    /// Did counters of several families fall?
+    fn is_together(&self) -> bool {
+        self.fallen.iter().any(|series| family(series.name()) != family(self.fallen[0].name()))
+    }
 }
 
 /// What a target did in the time before.
 struct History<'a> {
     place: &'a str,
-    /// Requests that the gate counts, per slice.
+    /// The gate's requests in each slice.
     levels: Vec<f64>,
     /// Slices at which the process had started anew.
     restarts: Vec<usize>,
     falls: Vec<Fall<'a>>,
-    /// How often the start time changed to that of a process that had been there before.
+    /// How often the start time became that of a process that had been there before.
     turns: usize,
-    /// Series of the gate that fall in more than a tenth of the slices.
-    gauges: Vec<&'a str>,
+    /// Names of the gate's own series that fall again and again.
+    often: Vec<&'a str>,
 }
 
 impl<'a> History<'a> {
     /// `None` where the gate reads nothing of it.
     fn of(target: &Target<'a>, started: Option<i64>, reader: &Reader) -> Option<Self> {
-        let own = target.series.iter().filter(|(role, _)| *role == Role::Stable).map(|(_, series)| *series);
-        let read: Vec<(&Series, Option<Part>)> = own.map(|series| (series, reader.part(series))).collect();
-        let members = || read.iter().filter_map(|(series, part)| Some((*series, (*part)?)));
-        let members = || members().filter(|(_, part)| !part.is_level());
-        let counters: Vec<&'a Series> = read
-            .iter()
-            .filter(|(series, part)| part.map_or_else(|| is_counter(series.name()), |part| !part.is_level()))
-            .map(|(series, _)| *series)
+        let own = || target.series.iter().filter(|(role, _)| *role == Role::Stable).map(|(_, series)| *series);
+        let read = |series: &&Series| reader.part(series).is_some_and(|part| !part.is_level());
+        // Counters of other gates are of the same process.
+        let counters: Vec<&Series> = own()
+            .filter(|series| read(series) || (is_counter(series.name()) && reader.part(series).is_none()))
             .collect();
-        let (first, _) = members().next()?;
-        let level =
-            |at: i64| members().filter(|(_, part)| part.is_total()).filter_map(|(series, _)| series.at(at)).sum();
+        let first = own().find(read)?;
+        let totals: Vec<&Series> = own().filter(|series| reader.part(series).is_some_and(Part::is_total)).collect();
         let mut history = Self {
-            place: [target.pod, first.label("pod")]
-                .into_iter()
-                .find(|pod| !pod.is_empty())
-                .unwrap_or(first.label("instance")),
-            levels: target.answered.iter().map(|at| level(*at)).collect(),
+            place: Some(first.label("pod")).filter(|pod| !pod.is_empty()).unwrap_or_else(|| first.label("instance")),
+            levels: target.answered.iter().map(|at| totals.iter().filter_map(|series| series.at(*at)).sum()).collect(),
             restarts: Vec::new(),
             falls: Vec::new(),
             turns: 0,
-            gauges: Vec::new(),
+            often: Vec::new(),
         };
-        let mut falls_of: Vec<usize> = vec![0; counters.len()];
         for (index, pair) in target.answered.windows(2).enumerate() {
-            let (previous, at) = (pair[0], pair[1]);
-            let fell = |series: &Series| trust::is_under([series.at(previous), series.at(at)], series, previous, at);
-            let fallen: Vec<usize> = (0..counters.len()).filter(|place| fell(counters[*place])).collect();
-            let all = counters.iter().filter(|series| series.at(previous) > Some(0.0)).count() == fallen.len();
-            let start = trust::start(target, LAG, previous, at);
-            let anew = start == Start::Anew
-                || (start == Start::Untold && all && trust::started_between(started, LAG, previous, at));
-            if anew {
-                history.restarts.push(index + 1);
-                continue;
-            }
-            // Workers that a parent forks start within a second.
-            let changed = start == Start::Other || (trust::changed(target, previous, at) && !fallen.is_empty());
-            history.turns += usize::from(changed);
-            if fallen.is_empty() {
-                continue;
-            }
-            let mut families: Vec<&str> = fallen.iter().map(|place| family(counters[*place].name())).collect();
-            families.sort_unstable();
-            families.dedup();
-            fallen.iter().for_each(|place| falls_of[*place] += 1);
-            history.falls.push(Fall { index: index + 1, families });
+            history.take(target, started, &counters, index + 1, [pair[0], pair[1]]);
         }
-        let slices = target.answered.len().saturating_sub(1);
-        let often = counters.iter().zip(falls_of).filter(|(_, falls)| *falls >= FALLS && falls * 10 > slices);
-        history.gauges =
-            often.filter(|(series, _)| reader.part(series).is_some()).map(|(series, _)| series.name()).collect();
+        let often = |series: &&Series| {
+            let falls =
+                history.falls.iter().filter(|fall| fall.fallen.iter().any(|fallen| fallen.labels == series.labels));
+            let falls = falls.count();
+            falls >= FALLS && falls * 10 >= series.samples.len()
+        };
+        history.often = own().filter(read).filter(often).map(Series::name).collect();
         Some(history)
+    }
+
+    /// Goes from one slice to the next.
+    fn take(
+        &mut self,
+        target: &Target,
+        started: Option<i64>,
+        counters: &[&'a Series],
+        index: usize,
+        [previous, at]: [i64; 2],
+    ) {
+        let fell = |series: &&&Series| trust::is_under([series.at(previous), series.at(at)], series, previous, at);
+        let fallen: Vec<&Series> = counters.iter().filter(fell).copied().collect();
+        let had = counters.iter().filter(|series| series.at(previous) > Some(0.0)).count();
+        let start = trust::start(target, LAG, previous, at);
+        let all_fell = !fallen.is_empty() && fallen.len() == had;
+        if start == Start::Anew
+            || (start == Start::Untold && all_fell && trust::started_between(started, LAG, previous, at))
+        {
+            self.restarts.push(index);
+            return;
+        }
+        // Workers that a parent forks start within a second.
+        let is_other = start == Start::Other || (!fallen.is_empty() && trust::changed(target, previous, at));
+        self.turns += usize::from(is_other);
+        if !fallen.is_empty() {
+            self.falls.push(Fall { index, fallen });
+        }
     }
 
     fn finding(self) -> Option<Finding<'a>> {
         let place = self.place;
-        let shown = |shown: String| Some(Finding::Processes { place, shown });
         if self.turns > 0 {
-            return shown(format!(
-                "process_start_time_seconds goes back and forth ({} in the time before)",
-                times(self.turns)
-            ));
+            let shown =
+                format!("process_start_time_seconds goes back and forth, {} in the time before", times(self.turns));
+            return Some(Finding::Processes { place, shown });
         }
-        let [returns, heights] = self.returns();
-        let together = self.falls.iter().filter(|fall| fall.families.len() > 1).count();
-        let gauge = self.gauges.iter().find(|name| !is_counter(name));
+        let together = self.falls.iter().filter(|fall| fall.is_together()).count();
+        let gauge = self.often.iter().find(|name| !is_counter(name));
         if let Some(name) = gauge.filter(|_| 2 * together < self.falls.len()) {
             return Some(Finding::Gauge(name));
         }
-        if returns >= FALLS || heights > 0 || !self.gauges.is_empty() {
-            let counters = if together > 0 { "its counters fell together" } else { "a counter of it fell" };
-            return shown(format!(
-                "{counters} although nothing restarted, {} in the time before",
-                times(self.falls.len())
-            ));
-        }
-        None
+        let [returns, heights] = self.returns();
+        (returns >= FALLS || heights > 0 || !self.often.is_empty()).then(|| {
+            let what = if together > 0 { "its counters fell together" } else { "a counter of it fell" };
+            let times = times(self.falls.len());
+            Finding::Processes {
+                place,
+                shown: format!("{what} although nothing restarted, {times} in the time before"),
+            }
+        })
     }
 
     /// Falls by more than a replica of Prometheus may be behind, beside a rise by as much within one slice; and those of
@@ -144,11 +150,11 @@ impl<'a> History<'a> {
         rises.sort_unstable_by(f64::total_cmp);
         let Some(usual) = rises.get(rises.len().saturating_sub(1) / 2).copied() else { return [0; 2] };
         let (mut returns, mut heights) = (0, 0);
-        for fall in &self.falls {
-            let [before, down] = [self.levels[fall.index - 1], self.levels[fall.index]];
+        for Fall { index, .. } in &self.falls {
+            let [before, down] = [self.levels[index - 1], self.levels[*index]];
             let depth = before - down;
-            let from = self.restarts.iter().rfind(|restart| **restart < fall.index).copied().unwrap_or(0);
-            let end = self.restarts.iter().find(|restart| **restart > fall.index).copied().unwrap_or(self.levels.len());
+            let from = self.restarts.iter().rfind(|restart| *restart < index).copied().unwrap_or(0);
+            let end = self.restarts.iter().find(|restart| *restart > index).copied().unwrap_or(self.levels.len());
             let jumps = self.levels[from..end].windows(2).any(|pair| 2.0 * rise(pair) >= depth);
             if depth > BEHIND * usual && jumps {
                 returns += 1;
@@ -163,6 +169,7 @@ fn times(count: usize) -> String {
     if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }
 
+/// By its name.
 fn is_counter(name: &str) -> bool {
     family(name) != name
 }

@@ -229,13 +229,15 @@ enum Born {
     Apart,
 }
 
+/// Who answers a scrape, if anybody does, and what each worker serves until then.
+type Turn = (Option<usize>, Vec<(u32, u32)>);
+
 #[derive(Clone, Debug)]
 struct Play {
     born: Born,
     /// What each worker had counted when the play begins.
     had: Vec<(u32, u32)>,
-    /// Per scrape who answers, if anybody does, and what each one serves until then.
-    scrapes: Vec<(Option<usize>, Vec<(u32, u32)>)>,
+    scrapes: Vec<Turn>,
 }
 
 fn play(scrapes: usize) -> impl Strategy<Value = Play> {
@@ -286,7 +288,7 @@ fn perform(play: &Play) -> (Store, [(u64, u64); 2]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn however_workers_take_turns_what_is_counted_was_served_and_a_restarted_operator_counts_the_same(
