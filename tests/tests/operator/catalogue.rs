@@ -55,7 +55,11 @@ async fn a_revision_that_answers_401_to_everybody_is_reverted_at_the_first_step(
     let locked = Profile { refused: 1.0, ..Profile::default() };
     let stage = release(gates, locked).await;
     is_reverted_by(&stage, "refused").await;
-    assert_eq!(stage.aborted()["step"], 0, "{:?}", stage.aborted());
+    let message = stage.aborted()["message"].as_str().unwrap_or_default().to_owned();
+    assert!(message.starts_with("gate refused fails at 5%: canary "), "{message}");
+    // 25 a window, of which each is worth a nat or two.
+    let served = stage.aborted()["canary"][0].as_u64().unwrap();
+    assert!((5..60).contains(&served), "the first windows: {served}");
 }
 
 #[tokio::test(start_paused = true)]
