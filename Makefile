@@ -4,7 +4,7 @@ SHELL := /bin/bash
 CRD := crds/microapprollouts.microapp.dev.yaml
 LAB := target/release/lab
 
-.PHONY: help demo demo-here test test-fast test-e2e lint gen bench bench-decisions lab lab-up lab-down clean
+.PHONY: help demo demo-here test test-fast test-e2e test-presets lint gen bench bench-decisions lab lab-up lab-down clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,9 @@ test-fast: ## unit, golden, property, in-process API server, drift: no cluster
 
 test-e2e: lab ## end to end on the lab
 	deploy/e2e.sh
+
+test-presets: lab ## the presets against real apps of other people's packages, installed from their registries (ONLY="NAME …", SAVE=1)
+	tests/presets/run.sh $(foreach name,$(ONLY),--only $(name)) $(if $(SAVE),--save)
 
 lint: ## formatting, clippy, and cargo-deny's checks where it is installed
 	cargo fmt --all --check
