@@ -98,7 +98,11 @@ const LITELLM: &[Probe] = &[
 /// A ratio over one's own counters.
 macro_rules! ratio {
     ($name:literal, $bad:literal, $total:literal) => {
-        probe($name, concat!(r#"{ratio: {bad: '"#, $bad, r#"', total: '"#, $total, r#"', max: "5%"}}"#), What::Errors)
+        probe(
+            $name,
+            concat!(r#"{ratio: {bad: '"#, $bad, r#"', total: '"#, $total, r#"', max: "5%"}}"#),
+            What::Answered5xx,
+        )
     };
 }
 

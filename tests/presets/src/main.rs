@@ -53,6 +53,9 @@ struct Args {
     /// Only these apps or scenarios.
     #[arg(long = "only", value_name = "NAME")]
     only: Vec<String>,
+    /// So many apps at a time; four are much for two busy cores.
+    #[arg(long, default_value_t = 4)]
+    at_once: usize,
     /// Put the captures among telemetry's fixtures.
     #[arg(long)]
     save: bool,
@@ -62,11 +65,9 @@ struct Args {
 }
 
 /// How long a phase of the counting sends, in seconds.
-const COUNTING: u32 = 20;
+const COUNTING: u32 = 30;
 /// And one of a scenario.
 const JUDGING: u32 = 40;
-/// So many apps at a time, on a machine of two cores.
-const AT_ONCE: usize = 6;
 /// Where captures are kept.
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../crates/telemetry/tests/fixtures/apps");
 
@@ -117,7 +118,7 @@ async fn all(args: &Args, tools: &Tools) -> Result<usize> {
         fs::write(args.out.join("report.txt"), &report)
     };
     let apps: Vec<&'static App> = APPS.iter().filter(|app| wanted(app.name)).collect();
-    for some in apps.chunks(AT_ONCE) {
+    for some in apps.chunks(args.at_once.max(1)) {
         for row in counted(args, tools, some, &prices).await? {
             wrong += usize::from(row.verdict == Verdict::Wrong);
             say(row.to_string())?;
@@ -125,7 +126,7 @@ async fn all(args: &Args, tools: &Tools) -> Result<usize> {
     }
     for some in [SCENARIOS, LATER] {
         let some: Vec<&Scenario> = some.iter().filter(|one| wanted(one.name)).collect();
-        for some in some.chunks(AT_ONCE) {
+        for some in some.chunks(args.at_once.max(1)) {
             for (scenario, lines, right) in judged(tools, some, &prices).await? {
                 wrong += usize::from(!right);
                 let word = if right { "right" } else { "WRONG" };

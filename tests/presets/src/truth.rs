@@ -12,14 +12,19 @@ use crate::{
     traffic::{Entry, Saw},
 };
 
+/// The gates' limit for calls, in seconds.
+const CALL_SLOW: f64 = 2.5;
 /// Sums of tokens may be so many per cent off: a missing usage that was estimated is right, a missing one is not.
 const ESTIMATE: i128 = 3;
 
 /// What a gate counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum What {
     /// Requests of users that failed through the app: 5xx, and answers that broke off.
     Errors,
+    /// Requests that were answered with 5xx, as somebody's own selectors have it: an answer that broke off has begun with
+    /// 200, and exporters differ in what they make of it and of users who leave.
+    Answered5xx,
     /// Requests of users that the app refused: 4xx but 429.
     Refused,
     /// Requests of users that took longer than so many seconds.
@@ -110,7 +115,7 @@ impl Truth {
         let called = |how: Called| self.calls(|entry| entry.case.called() == how);
         let streams = self.calls(|entry| entry.case.to == To::Stream);
         let calls_left = called(Called::Left);
-        let calls_unseen = self.calls(|entry| entry.saw == Saw::Left);
+        let good_calls = called(Called::Good);
         let of_calls = |bad: RangeInclusive<u64>| Expected::Count { bad, total: calls - calls_left..=calls };
         let began = |entry: &Entry| {
             entry.case.to == To::Stream && !matches!(entry.case.called(), Called::Failed | Called::Throttled)
@@ -124,29 +129,45 @@ impl Truth {
                 let nowhere = self.users(|entry| entry.case.to == To::Nowhere);
                 Expected::Count { bad: exactly(self.users(bad)), total: users - left - nowhere..=users }
             }
+            What::Answered5xx => {
+                // Behind a stream that failed before its first byte a server may answer with 500 what the app had begun.
+                let sure = self.users(|entry| entry.case.to != To::Stream && status(entry, |code| code >= 500));
+                let bad = self.users(|entry| status(entry, |code| code >= 500));
+                let broke = self.users(|entry| entry.saw == Saw::Broke);
+                let nowhere = self.users(|entry| entry.case.to == To::Nowhere);
+                Expected::Count { bad: sure..=bad + broke, total: users - left - nowhere - broke..=users }
+            }
             What::Refused => of_users(exactly(
                 self.users(|entry| status(entry, |code| (400..500).contains(&code) && code != 429 && code != 499)),
             )),
             What::TooMany => of_users(exactly(self.users(|entry| status(entry, |code| code == 429)))),
             What::Requests => of_users(exactly(0)),
             What::Slow(limit) => {
+                // What waited in front of a busy server is slow for the user alone.
+                let surely = self.users(|entry| entry.saw != Saw::Left && entry.case.is_slow());
                 let slow = self.users(|entry| entry.saw != Saw::Left && entry.seconds > limit);
-                of_users(slow..=slow + left)
+                of_users(surely.min(slow)..=slow + left)
             }
             What::CallErrors => {
                 let failed = called(Called::Failed) + called(Called::Broke);
-                of_calls(exactly(failed))
+                of_calls(failed..=failed + self.calls(|entry| self.surprised(entry)))
             }
             What::CallSlow => {
-                let slow = self.calls(|entry| entry.case.is_slow());
-                of_calls(slow..=slow + calls_unseen)
+                // Whoever leaves before the answer begins does not stop the call.
+                let surely = self.calls(|entry| entry.case.is_slow() || entry.case.word == "leftask");
+                let busy = self.calls(|entry| !entry.case.is_slow() && entry.seconds > CALL_SLOW);
+                Expected::Count { bad: surely..=surely + calls_left + busy, total: good_calls..=calls }
             }
             What::CallTooMany => of_calls(exactly(called(Called::Throttled))),
-            What::OtherModel => of_calls(exactly(self.calls(|entry| entry.case.word == "othermodel"))),
+            What::OtherModel => {
+                let other = self.calls(|entry| entry.case.word == "othermodel");
+                Expected::Count { bad: exactly(other), total: good_calls..=calls }
+            }
             What::FirstToken => {
                 let finished = self.calls(|entry| began(entry) && entry.case.called() == Called::Good);
                 let late = self.calls(|entry| entry.case.word == "late");
-                Expected::Count { bad: exactly(late), total: finished..=streams }
+                let busy = self.calls(|entry| began(entry) && !entry.case.is_slow() && entry.seconds > CALL_SLOW);
+                Expected::Count { bad: late..=late + busy, total: finished..=streams }
             }
             What::PerToken => {
                 let slow = self.calls(|entry| entry.case.word == "slowstream");
@@ -166,6 +187,12 @@ impl Truth {
                 }))
             }
         }
+    }
+
+    /// A failure that the case does not ask for: a machine that is too busy.
+    fn surprised(&self, entry: &Entry) -> bool {
+        let fine = entry.case.called() == Called::Good && !matches!(entry.case.word, "notjson" | "appcrash" | "");
+        fine && !self.proxy && !matches!(entry.saw, Saw::Left | Saw::Status(200..=299))
     }
 
     /// LiteLLM answers a broken stream with 200 and an event that says so.
@@ -188,10 +215,10 @@ impl Truth {
         let left = self.users(|entry| entry.saw == Saw::Left);
         let good = self.users(|entry| matches!(entry.saw, Saw::Status(code) if code < 400));
         let per = vec![
-            ("good request of a user", good..=good + left),
-            ("request of a user", users - left..=users),
-            ("good call", good_calls..=good_calls + perhaps),
-            ("call", calls - self.calls(|entry| entry.case.called() == Called::Left)..=calls),
+            ("good requests", good..=good + left),
+            ("requests", users - left..=users),
+            ("good calls", good_calls..=good_calls + perhaps),
+            ("calls", calls - self.calls(|entry| entry.case.called() == Called::Left)..=calls),
         ];
         Expected::Mean { sum: least..=most, per }
     }
@@ -256,8 +283,8 @@ impl fmt::Display for Expected {
         match self {
             Self::Count { bad, total } => write!(f, "{}/{}", range(bad), range(total)),
             Self::Mean { sum, per } => {
-                let per: Vec<String> = per.iter().map(|(what, n)| format!("{} {what}s", range(n))).collect();
-                write!(f, "{} per {}", range(sum), per.join(" or "))
+                let per: Vec<String> = per.iter().map(|(what, n)| format!("{} {what}", range(n))).collect();
+                write!(f, "{} per {}", range(sum), per.join(", "))
             }
         }
     }
