@@ -64,6 +64,8 @@ struct Args {
     model: Option<u16>,
 }
 
+/// How long a gateway is used before, in seconds.
+const WARMING: u32 = 10;
 /// How long a phase of the counting sends, in seconds.
 const COUNTING: u32 = 30;
 /// And one of a scenario.
@@ -72,7 +74,15 @@ const JUDGING: u32 = 40;
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../crates/telemetry/tests/fixtures/apps");
 
 #[tokio::main]
-async fn main() -> Result<ExitCode> {
+async fn main() -> ExitCode {
+    // One line, however deep its cause is.
+    run().await.unwrap_or_else(|error| {
+        eprintln!("presets: {error:#}");
+        ExitCode::from(2)
+    })
+}
+
+async fn run() -> Result<ExitCode> {
     let args = Args::parse();
     let bills = Bills::default();
     let port = serve(args.model.unwrap_or(0), bills.clone()).await?;
@@ -165,6 +175,10 @@ async fn begin(tools: &Tools, apps: &[&'static App], stable: &[Mix], seconds: u3
     let up = try_join_all(apps.iter().map(|app| Up::start(tools, app))).await?;
     let targets: Vec<_> = up.iter().flat_map(Up::targets).collect();
     let scraping = Scraping::start(&tools.prometheus, &tools.out, &targets).await?;
+    scraping.scraped_since(now()).await?;
+    // A gateway does not begin with its rollout: that its series exist before tells them from new ones.
+    let gateways = up.iter().zip(stable).filter(|(up, _)| up.app.program == apps::Program::Litellm);
+    try_join_all(gateways.map(|(up, mix)| up.send(tools, 0, mix, WARMING, "warm"))).await?;
     scraping.scraped_since(now()).await?;
     minute().await;
     let before = trial::alone(tools, &up, stable, seconds).await?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use microapp_api::v1alpha1::Verdict;
 use microapp_core::{
     Evidence, Judgement, Position, Strategy,
-    counts::{Counts, Watch, Window},
+    counts::{BeforeResult, Counts, Watch, Window},
     evidence::Preflight,
     explain, fold, judge,
 };
@@ -18,6 +18,8 @@ use crate::case::{self, Mix};
 pub enum Must {
     /// Some gate fails, or preflight refuses with its sentence: nobody stays with that canary.
     Stop,
+    /// The same, or a sentence of preflight says what is not watched: the app shows it to nobody.
+    Say,
     /// No gate passes: nothing was seen.
     Wait,
     /// No gate fails: the canary is well.
@@ -59,7 +61,7 @@ pub const SCENARIOS: &[Scenario] = &[
         gates: None,
         stable: WELL,
         canary: &[(case::NOT_JSON, 120)],
-        must: Must::Stop,
+        must: Must::Say,
     },
     Scenario {
         name: "W1-new",
@@ -202,17 +204,28 @@ pub fn outcome(
     let evidence = fold(&evidence, &at, &Counts::Windows(windows.to_vec(), watch.clone()));
     let end = windows.last().map_or(attempt, |window| window.end);
     let judged = judge(&evidence, end);
-    let lines = judged
+    let caveats = caveats(before);
+    let says = caveats.iter().any(|caveat| caveat.contains("not watched"));
+    let gates = judged
         .gates
         .iter()
         .map(|view| format!("{}: {:?}: {}; seen {:?}", view.name, view.verdict, explain::gate(view), view.seen));
-    (lines.collect(), is(&judged, must))
+    (gates.chain(caveats.clone()).collect(), is(&judged, must, says))
 }
 
-fn is(judged: &Judgement, must: Must) -> bool {
+/// What preflight says of gates that work.
+fn caveats(before: &Counts) -> Vec<String> {
+    let Counts::Baseline { gates, .. } = before else { return Vec::new() };
+    let one =
+        |(name, before): (&String, &BeforeResult)| Some(format!("{name}: {}", before.as_ref().ok()?.caveat.as_ref()?));
+    gates.iter().filter_map(one).collect()
+}
+
+fn is(judged: &Judgement, must: Must, says: bool) -> bool {
     let any = |verdict: Verdict| judged.gates.iter().any(|view| !view.advisory && view.verdict == verdict);
     match must {
         Must::Stop => any(Verdict::Fail),
+        Must::Say => any(Verdict::Fail) || says,
         Must::Wait => !any(Verdict::Pass) && !any(Verdict::Fail),
         Must::Spare => !any(Verdict::Fail),
     }
