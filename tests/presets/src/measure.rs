@@ -181,8 +181,7 @@ fn added(sum: Option<Side>, more: Option<Side>) -> Option<Side> {
             Some(Side::Count { above: a + above, below: b + below, total: t + total })
         }
         (Some(Side::Mean { n: m, sum: s }), Some(Side::Mean { n, sum })) => Some(Side::Mean { n: m + n, sum: s + sum }),
-        (None, side) | (side, None) => side,
         // Values of a time, and verdicts, are not added up here.
-        (_, side) => side,
+        (sum, more) => more.or(sum),
     }
 }

@@ -22,6 +22,8 @@ pub enum Must {
     Say,
     /// No gate passes: nothing was seen.
     Wait,
+    /// No gate passes: what is seen cannot be trusted, or is bad.
+    Doubt,
     /// No gate fails: the canary is well.
     Spare,
 }
@@ -177,7 +179,7 @@ pub const LATER: &[Scenario] = &[
         gates: Some(r#"[{name: errors, errorRate: {max: "5%"}}]"#),
         stable: ASKS,
         canary: &[(case::OK, 160), (case::NOT_JSON, 20)],
-        must: Must::Stop,
+        must: Must::Doubt,
     },
 ];
 
@@ -227,6 +229,7 @@ fn is(judged: &Judgement, must: Must, says: bool) -> bool {
         Must::Stop => any(Verdict::Fail),
         Must::Say => any(Verdict::Fail) || says,
         Must::Wait => !any(Verdict::Pass) && !any(Verdict::Fail),
+        Must::Doubt => !any(Verdict::Pass),
         Must::Spare => !any(Verdict::Fail),
     }
 }

@@ -1,6 +1,9 @@
 //! One app through one attempt: stable alone, then both revisions, then the questions.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result};
 use futures::future::{try_join, try_join_all};
@@ -180,7 +183,7 @@ pub async fn alone(tools: &Tools, up: &[Up], mixes: &[Mix], seconds: u32) -> Res
 pub fn capture(file: &Path, up: &Up, exposed: &str, truth: &Truth) -> Result<()> {
     let mut text = format!("# {}: {}\n", up.app.name, up.app.packages);
     for line in truth.summary() {
-        text.push_str(&format!("# {line}\n"));
+        writeln!(text, "# {line}")?;
     }
     // What no gate could read.
     let dull = |name: &str| {
