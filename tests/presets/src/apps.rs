@@ -77,7 +77,7 @@ const GENAI: &[Probe] = &[
 
 const HTTP: &[Probe] = &[
     probe("http-errors", r#"{errorRate: {max: "5%"}, telemetry: otel-http}"#, What::Errors),
-    probe("http-refused", r#"{clientErrors: {maxIncrease: "10%"}, telemetry: otel-http}"#, What::Refused),
+    probe("http-refused", r"{clientErrors: {}, telemetry: otel-http}", What::Refused),
     probe("http-latency", r#"{latency: {quantile: "0.95", max: 2.5s}, telemetry: otel-http}"#, What::Slow(2.5)),
     probe("http-throttling", r#"{throttling: {max: "5%"}, telemetry: otel-http}"#, What::TooMany),
     probe("http-share", r"{shareCheck: {}, telemetry: otel-http}", What::Requests),
