@@ -158,7 +158,11 @@ impl Truth {
                 let busy = self.calls(|entry| !entry.case.is_slow() && entry.seconds > CALL_SLOW);
                 Expected::Count { bad: surely..=surely + calls_left + busy, total: good_calls..=calls }
             }
-            What::CallTooMany => of_calls(exactly(called(Called::Throttled))),
+            What::CallTooMany => Expected::Count {
+                bad: exactly(called(Called::Throttled)),
+                // That broken ones are missing is said by the gate of failures.
+                total: calls - calls_left - called(Called::Broke)..=calls,
+            },
             What::OtherModel => {
                 let other = self.calls(|entry| entry.case.word == "othermodel");
                 Expected::Count { bad: exactly(other), total: good_calls..=calls }
@@ -205,8 +209,11 @@ impl Truth {
         let perhaps = self.calls(|entry| matches!(entry.case.called(), Called::Left | Called::Broke));
         let bill = self.bill;
         let plain = bill.answered - bill.other;
-        let least = worth(plain * INPUT, plain * OUTPUT, false) + worth(bill.other * INPUT, bill.other * OUTPUT, true);
-        let most = least + worth(perhaps * INPUT, perhaps * OUTPUT, false);
+        let own = worth(plain * INPUT, plain * OUTPUT, false);
+        let other = |is_other: bool| worth(bill.other * INPUT, bill.other * OUTPUT, is_other);
+        // The proxy names the model that it was told of, not the one that answered.
+        let least = own + if self.proxy { other(true).min(other(false)) } else { other(true) };
+        let most = own + other(true) + worth(perhaps * INPUT, perhaps * OUTPUT, false);
         // Where an answer does not say its usage some estimate it.
         let (least, most) = (least - least * ESTIMATE / 100, most + most * ESTIMATE / 100);
         let calls = self.calls(|_| true);
