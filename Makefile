@@ -24,8 +24,8 @@ test-fast: ## unit, golden, property, in-process API server, drift: no cluster
 test-e2e: lab ## end to end on the lab
 	deploy/e2e.sh
 
-test-presets: lab ## the presets against real apps of other people's packages, installed from their registries (ONLY="NAME …", SAVE=1)
-	tests/presets/run.sh $(foreach name,$(ONLY),--only $(name)) $(if $(SAVE),--save)
+test-presets: lab ## the presets against real apps of other people's packages, installed from their registries (ONLY="NAME …", SAVE=1, AT_ONCE=8)
+	tests/presets/run.sh $(foreach name,$(ONLY),--only $(name)) $(if $(SAVE),--save) $(if $(AT_ONCE),--at-once $(AT_ONCE))
 
 lint: ## formatting, clippy, and cargo-deny's checks where it is installed
 	cargo fmt --all --check

@@ -52,6 +52,9 @@ pub struct Scenario {
 const WELL: Mix = &[(case::OK, 160), (case::STREAM, 40)];
 const ASKS: Mix = &[(case::OK, 200)];
 const STREAMS: Mix = &[(case::STREAM, 200)];
+/// A fifth of the users does not wait for the end.
+const LEAVERS: Mix = &[(case::STREAM, 160), (case::LEFT, 40)];
+const FEW_LEAVERS: Mix = &[(case::STREAM, 100), (case::LEFT, 25)];
 
 /// All of them, each on an app of its own.
 pub const SCENARIOS: &[Scenario] = &[
@@ -129,12 +132,12 @@ pub const SCENARIOS: &[Scenario] = &[
     },
     Scenario {
         name: "W9",
-        about: "a fifth of the users leaves in mid-stream, nothing else happens",
+        about: "a fifth of the users leaves in mid-stream, of stable as of the canary, and nothing else happens",
         app: "openllmetry-langchain",
         preset: Some("otel-http"),
         gates: Some(r#"[{name: errors, errorRate: {max: "5%"}}]"#),
-        stable: STREAMS,
-        canary: &[(case::STREAM, 100), (case::LEFT, 25)],
+        stable: LEAVERS,
+        canary: FEW_LEAVERS,
         must: Must::Spare,
     },
 ];
@@ -163,12 +166,12 @@ pub const LATER: &[Scenario] = &[
     },
     Scenario {
         name: "W9-flask",
-        about: "a fifth of the users leaves in mid-stream, with the blocking client",
+        about: "the same with the blocking client, which does not say who left",
         app: "flask",
         preset: None,
         gates: Some(r#"[{name: errors, errorRate: {max: "5%"}}]"#),
-        stable: STREAMS,
-        canary: &[(case::STREAM, 100), (case::LEFT, 25)],
+        stable: LEAVERS,
+        canary: FEW_LEAVERS,
         must: Must::Spare,
     },
     Scenario {
