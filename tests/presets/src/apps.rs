@@ -106,6 +106,23 @@ macro_rules! ratio {
     };
 }
 
+/// A latency by one's own histogram.
+macro_rules! latency {
+    ($histogram:literal, $matching:literal) => {
+        probe(
+            "latency",
+            concat!(
+                r#"{latency: {quantile: "0.95", max: 2.5s, histogram: "#,
+                $histogram,
+                ", matching: '",
+                $matching,
+                "'}}"
+            ),
+            What::OwnSlow(2.5),
+        )
+    };
+}
+
 const INSTRUMENTATOR: &[Probe] = &[
     ratio!("ratio", r#"http_requests_total{status="5xx"}"#, r#"http_requests_total{handler!~"/healthz|/metrics"}"#),
     // Misspelt: this exporter groups its codes.
@@ -117,35 +134,51 @@ const INSTRUMENTATOR: &[Probe] = &[
         r#"http_requests_total{handler!~"/healthz|/metrics"}"#
     ),
 ];
-const STARLETTE_EXPORTER: &[Probe] = &[ratio!(
-    "ratio",
-    r#"starlette_requests_total{status_code=~"5.."}"#,
-    r#"starlette_requests_total{path!~"/healthz|/metrics"}"#
-)];
+const STARLETTE_EXPORTER: &[Probe] = &[
+    ratio!(
+        "ratio",
+        r#"starlette_requests_total{status_code=~"5.."}"#,
+        r#"starlette_requests_total{path!~"/healthz|/metrics"}"#
+    ),
+    latency!("starlette_request_duration_seconds", r#"{path!~"/healthz|/metrics"}"#),
+];
 const STARLETTE_PROMETHEUS: &[Probe] = &[ratio!(
     "ratio",
     r#"starlette_responses_total{status_code=~"5.."}"#,
     r#"starlette_responses_total{path_template!~"/healthz|/metrics"}"#
 )];
-const FLASK: &[Probe] = &[ratio!(
-    "ratio",
-    r#"flask_http_request_duration_seconds_count{status=~"5.."}"#,
-    r#"flask_http_request_duration_seconds_count{path!~"/healthz|/metrics"}"#
-)];
-const HANDMADE: &[Probe] =
-    &[ratio!("ratio", r#"http_requests_total{status=~"5.."}"#, r#"http_requests_total{path!~"/healthz|/metrics/?"}"#)];
-const PROM_CLIENT: &[Probe] =
-    &[ratio!("ratio", r#"http_requests_total{code=~"5.."}"#, r#"http_requests_total{route!~"/healthz|/metrics"}"#)];
-const BUNDLE: &[Probe] = &[ratio!(
-    "ratio",
-    r#"http_request_duration_seconds_count{status_code=~"5.."}"#,
-    r#"http_request_duration_seconds_count{path!~"/healthz|/metrics"}"#
-)];
-const OTEL_OLD: &[Probe] = &[ratio!(
-    "ratio",
-    r#"http_server_duration_milliseconds_count{http_status_code=~"5.."}"#,
-    r#"http_server_duration_milliseconds_count{http_target=~"/ask|/stream|/agent"}"#
-)];
+const FLASK: &[Probe] = &[
+    ratio!(
+        "ratio",
+        r#"flask_http_request_duration_seconds_count{status=~"5.."}"#,
+        r#"flask_http_request_duration_seconds_count{path!~"/healthz|/metrics"}"#
+    ),
+    latency!("flask_http_request_duration_seconds", r#"{path!~"/healthz|/metrics"}"#),
+];
+const HANDMADE: &[Probe] = &[
+    ratio!("ratio", r#"http_requests_total{status=~"5.."}"#, r#"http_requests_total{path!~"/healthz|/metrics/?"}"#),
+    latency!("http_request_duration_seconds", r#"{path!~"/healthz|/metrics/?"}"#),
+];
+const PROM_CLIENT: &[Probe] = &[
+    ratio!("ratio", r#"http_requests_total{code=~"5.."}"#, r#"http_requests_total{route!~"/healthz|/metrics"}"#),
+    latency!("http_request_duration_seconds", r#"{route!~"/healthz|/metrics"}"#),
+];
+const BUNDLE: &[Probe] = &[
+    ratio!(
+        "ratio",
+        r#"http_request_duration_seconds_count{status_code=~"5.."}"#,
+        r#"http_request_duration_seconds_count{path!~"/healthz|/metrics"}"#
+    ),
+    latency!("http_request_duration_seconds", r#"{path!~"/healthz|/metrics"}"#),
+];
+const OTEL_OLD: &[Probe] = &[
+    ratio!(
+        "ratio",
+        r#"http_server_duration_milliseconds_count{http_status_code=~"5.."}"#,
+        r#"http_server_duration_milliseconds_count{http_target=~"/ask|/stream|/agent"}"#
+    ),
+    latency!("http_server_duration_milliseconds", r#"{http_target=~"/ask|/stream|/agent"}"#),
+];
 
 const NANO: [&str; 2] = ["gpt-5-nano", "2025-08-07"];
 const HAIKU: [&str; 2] = ["claude-haiku-4-5", "20251001"];

@@ -7,6 +7,7 @@ use microapp_api::v1alpha1::MicroAppRolloutSpec;
 use microapp_core::{
     Strategy,
     counts::{Ask, Counts, Side, Unknown, Watch, Window},
+    probes::probes,
 };
 use microapp_telemetry::{HttpPrometheus, PodRef, PriceTable, Subject, ask};
 use serde::Deserialize as _;
@@ -33,7 +34,10 @@ pub fn spec(app: &App, preset: Option<&str>, gates: Option<Vec<Value>>) -> Value
     let provider = if name.starts_with("claude") { "anthropic" } else { "openai" };
     let mut spec = json!({
         "replicas": 1,
-        "template": {"spec": {"containers": [{"name": "app", "image": "registry.example.com/app:v2", "ports": [{"name": "http", "containerPort": 8080}]}]}},
+        "template": {"spec": {"containers": [{
+            "name": "app", "image": "registry.example.com/app:v2", "ports": [{"name": "http", "containerPort": 8080}],
+            "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}},
+        }]}},
         "model": {"provider": provider, "name": name, "version": version},
         "prompts": {"configMapRef": {"name": "prompts"}},
         "traffic": {"port": 8080, "gateway": {"parentRefs": [{"name": "public"}], "hostnames": ["app.example.com"]}},
@@ -85,6 +89,7 @@ impl Measured {
             stable: STABLE.to_owned(),
             canary: None,
             gates: plan.gates.clone(),
+            probes: probes(&spec(app, None, None)["template"]),
             attempt_started: started,
             step_since: None,
             weight_ppm: 0,

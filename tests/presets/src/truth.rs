@@ -29,6 +29,8 @@ pub enum What {
     Refused,
     /// Requests of users that took longer than so many seconds.
     Slow(f64),
+    /// The same by somebody's own histogram: exporters differ in whether they time a stream to its end.
+    OwnSlow(f64),
     /// Requests of users that were answered with 429.
     TooMany,
     /// Requests of users, none of them bad.
@@ -147,6 +149,12 @@ impl Truth {
                 let surely = self.users(|entry| entry.saw != Saw::Left && entry.case.is_slow());
                 let slow = self.users(|entry| entry.saw != Saw::Left && entry.seconds > limit);
                 of_users(surely.min(slow)..=slow + left)
+            }
+            What::OwnSlow(limit) => {
+                let unseen = left + self.users(|entry| entry.saw == Saw::Broke || entry.case.to == To::Nowhere);
+                let surely = self.users(|entry| entry.case.to != To::Stream && entry.case.is_slow());
+                let slow = self.users(|entry| entry.saw != Saw::Left && entry.seconds > limit);
+                Expected::Count { bad: surely.min(slow)..=slow + left, total: users - unseen..=users }
             }
             What::CallErrors => {
                 let failed = called(Called::Failed) + called(Called::Broke);
