@@ -3,7 +3,8 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use microapp_core::{
-    counts::{Before, BeforeResult, Counts, Side, Unfit, Unknown},
+    counts::{Before, BeforeResult, Counts, Per, Side, Unfit, Unknown},
+    explain,
     strategy::{Gate, GateKind},
 };
 
@@ -215,7 +216,7 @@ fn before(subject: &Subject, slices: &Distinct, gate: &Gate, prices: &PriceTable
     let wanted = subject.selector(slices.scheme, &[&subject.stable], false).render();
     let (targets, twins) = (slices.targets(subject), slices.caveat());
     let stable: Vec<&Series> = targets.iter().flat_map(|target| target.series.iter().map(|(_, s)| *s)).collect();
-    let pin = pin::choose(gate, &stable, prices, &wanted)?;
+    let pin = lately(subject, gate, pin::choose(gate, &stable, prices, &wanted)?, &targets, prices);
     let note = ratio::look(&gate.kind, &stable)?;
     let wanted_gate = [Wanted { index: 0, reader: Reader::new(gate, &pin, prices).probed(&subject.probes) }];
     if let Some(unfit) = unfit(subject, &targets, &wanted_gate[0].reader, &wanted) {
@@ -247,7 +248,11 @@ fn before(subject: &Subject, slices: &Distinct, gate: &Gate, prices: &PriceTable
         }
         Ok(side) => side,
         Err(unknown) => {
-            let message = format!("{} of stable with {wanted} contradicts itself over the time before", pin.family);
+            let what = match unknown {
+                Unknown::StreamsUnmeasured | Unknown::TokensMissing => explain::unknown(unknown),
+                _ => "contradicts itself over the time before",
+            };
+            let message = format!("{} of stable with {wanted} {what}", pin.family);
             return Err(Unfit { reason: unknown, message, fatal: false });
         }
     };
@@ -260,6 +265,30 @@ fn before(subject: &Subject, slices: &Distinct, gate: &Gate, prices: &PriceTable
     let caveats = [note, mixed, caveat::caveat(subject, gate, &pin, &targets, &stable, prices), twins];
     let caveat = caveats.into_iter().flatten().reduce(|one, more| format!("{one}; {more}"));
     Ok((Before { phi, delay, caveat, per: pin.per, ..Before::of(side, seconds) }, Pin { pushed, ..pin.clone() }))
+}
+
+/// What is pinned goes by all that stable's pods have counted; where the last hour was another, by that: not all of its
+/// answers had a token count, or named a model.
+fn lately(subject: &Subject, gate: &Gate, pin: Pin, targets: &[Target], prices: &PriceTable) -> Pin {
+    if !matches!(gate.kind, GateKind::Mean { .. } | GateKind::Model { .. }) {
+        return pin;
+    }
+    let refused = {
+        let wanted = [Wanted { index: 0, reader: Reader::new(gate, &pin, prices).probed(&subject.probes) }];
+        let slices = |target| increments(target, &Known::of_slices(Target::started(target, subject)), &wanted);
+        let mut sum = Tally::default();
+        for increment in targets.iter().flat_map(slices) {
+            if let Ok(tally) = &increment.cells[0][Role::Stable as usize] {
+                sum.add(tally);
+            }
+        }
+        sum.side(&gate.kind).err()
+    };
+    match (refused, &gate.kind) {
+        (Some(Unknown::TokensMissing), GateKind::Mean { .. }) => Pin { per: Per::Counted, users: String::new(), ..pin },
+        (Some(Unknown::StreamsUnmeasured), GateKind::Model { .. }) => Pin { some: true, ..pin },
+        _ => pin,
+    }
 }
 
 /// By which labels the series that a gate reads are told apart, where nobody scrapes them.

@@ -31,10 +31,11 @@ pub(crate) fn caveat(
 ) -> Option<String> {
     let definition = presets::definition(gate.source);
     let words: Vec<String> = match gate.kind.clone() {
-        GateKind::Share { what: what @ (Share::Errors | Share::Throttled), .. } => {
-            let other = other(gate, pin, stable).filter(|_| what == Share::Errors);
+        GateKind::Share { what: Share::Errors, .. } => {
+            let other = other(gate, pin, stable);
             other.into_iter().chain(streams::unseen(definition, &pin.family, stable)).collect()
         }
+        GateKind::Share { what: Share::Throttled, .. } => streams::unrefused(definition, &pin.family, stable),
         GateKind::Slow { what: Slow::Response, .. } => {
             bounds(pin).into_iter().chain(streams::lengths(definition, &pin.family, stable)).collect()
         }

@@ -24,10 +24,10 @@ pub(crate) enum Part {
     Total { bad: bool },
     /// Bad requests, counted beside the requests.
     Bad,
-    /// Answers that a mean is taken over.
-    Answer(Per),
+    /// Answers that a mean is taken over; `counts`: those whose tokens were counted are counted beside.
+    Answer { per: Per, counts: bool },
     /// Calls to the model that did not fail, where the mean is taken over something else.
-    Call,
+    Call { counts: bool },
     /// Answers whose tokens were counted.
     Counted(Per),
     /// Answers that were counted before they were there; `some`: so were some of stable's.
@@ -51,7 +51,7 @@ pub(crate) enum Part {
 impl Part {
     /// Does it count requests or evaluations as such?
     pub(crate) const fn is_total(self) -> bool {
-        matches!(self, Self::Total { .. } | Self::Answer(_) | Self::Vote { .. })
+        matches!(self, Self::Total { .. } | Self::Answer { .. } | Self::Vote { .. })
     }
 
     /// Is it of that time, and no counter?
@@ -137,11 +137,14 @@ impl<'a> Reader<'a> {
             GateKind::Slow { .. } => self.slow(series),
             GateKind::Mean { what, .. } => {
                 if is_request() {
-                    let part = if self.pin.users.is_empty() { Part::Answer(self.pin.per) } else { Part::Call };
+                    let (per, counts) = (self.pin.per, !self.pin.counted.is_empty());
+                    let is_answer = self.pin.users.is_empty();
+                    let part = if is_answer { Part::Answer { per, counts } } else { Part::Call { counts } };
                     return self.definition.is_good(series).then_some(part);
                 }
                 if !self.pin.users.is_empty() && name == self.pin.users {
-                    return means::is_of_a_user(series).then_some(Part::Answer(self.pin.per));
+                    let answer = Part::Answer { per: self.pin.per, counts: false };
+                    return means::is_of_a_user(series).then_some(answer);
                 }
                 if name == self.pin.counted {
                     let counts = means::is_observation(self.definition, series) && (self.definition.user)(series);
@@ -286,11 +289,20 @@ impl Tally {
                 self.bad += if bad { delta } else { 0 };
             }
             Part::Bad => self.bad += delta,
-            Part::Answer(per) => {
+            Part::Answer { per, counts } => {
                 self.total += delta;
                 self.per = per;
+                if counts {
+                    // A canary without any count has no such series.
+                    self.counted.get_or_insert_default();
+                }
             }
-            Part::Call => self.calls += delta,
+            Part::Call { counts } => {
+                self.calls += delta;
+                if counts {
+                    self.counted.get_or_insert_default();
+                }
+            }
             Part::Counted(per) => {
                 *self.counted.get_or_insert_default() += delta;
                 self.per = per;

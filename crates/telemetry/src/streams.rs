@@ -132,17 +132,25 @@ pub(crate) fn blind(definition: &Definition, family: &str, stable: &[&Series]) -
     })
 }
 
+/// What a counter misses, in a sentence for each instrumentation.
+fn told(definition: &Definition, family: &str, stable: &[&Series], miss: Miss, what: &str) -> Vec<String> {
+    let scopes = missing(definition, family, stable, miss);
+    scopes.into_iter().map(|scope| format!("{} {what}: {}", scope.name, scope.instead)).collect()
+}
+
 /// What the counter of calls does not see of failures, in a sentence each.
 pub(crate) fn unseen(definition: &Definition, family: &str, stable: &[&Series]) -> Vec<String> {
-    let told = |miss, what: &str| {
-        let scopes = missing(definition, family, stable, miss);
-        scopes.into_iter().map(move |scope| format!("{} {what}: {}", scope.name, scope.instead)).collect::<Vec<_>>()
-    };
-    let mut words = told(Miss::Failures, "counts no failed call");
-    words.extend(told(Miss::Break, "calls a stream that breaks off good"));
-    words.extend(told(Miss::Broken, "counts a stream that breaks off nowhere"));
-    words.extend(told(Miss::Failed, "counts a stream that fails nowhere"));
+    let mut words = unrefused(definition, family, stable);
+    words.extend(told(definition, family, stable, Miss::Break, "calls a stream that breaks off good"));
+    words.extend(told(definition, family, stable, Miss::Broken, "counts a stream that breaks off nowhere"));
     words.extend(unfinished(definition, family, stable, words.is_empty()));
+    words
+}
+
+/// What it does not see of calls that were refused.
+pub(crate) fn unrefused(definition: &Definition, family: &str, stable: &[&Series]) -> Vec<String> {
+    let mut words = told(definition, family, stable, Miss::Failures, "counts no failed call");
+    words.extend(told(definition, family, stable, Miss::Failed, "counts a stream that fails nowhere"));
     words
 }
 

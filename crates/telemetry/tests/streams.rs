@@ -364,6 +364,29 @@ fn a_canary_without_token_counts_is_no_cheaper_canary() {
     assert_eq!(seen(20.0, 19.0).unwrap().canary, Some(Side::Mean { n: 19, sum: 1900 }), "one is on its way");
     assert_eq!(seen(20.0, 10.0), Err(Unknown::TokensMissing));
     assert_eq!(seen(3.0, 0.0), Err(Unknown::TokensMissing));
+    let streams = windows(&[(REQUESTS, ANSWERED, 20.0)], &stable, tokens()).gates["tokens"];
+    assert_eq!(streams, Err(Unknown::TokensMissing), "nor where it exposes no token counter at all");
+}
+
+#[test]
+fn a_stable_whose_streams_have_had_no_usage_lately_has_its_mean_over_the_others() {
+    let mut store = Store::default();
+    for k in 0..20 {
+        let (before, lately) = (1000.0, 10.0 * f64::from(k));
+        let rows = [
+            (REQUESTS, ANSWERED, before + lately),
+            (USAGE, IN, 100.0 * (before + lately / 2.0)),
+            (INPUT, IN, before + lately / 2.0),
+        ];
+        store.scrape(STABLE, f64::from(k) * 30.0 - 600.0, &rows);
+    }
+    let Counts::Baseline { gates, .. } = store.ask(&subject(vec![tokens()]), &Ask::Baseline, &Watch::default(), 0.0)
+    else {
+        panic!("preflight has a baseline")
+    };
+    let found = gates["tokens"].clone().unwrap();
+    assert_eq!((mean(&found).0, found.per), (100, Per::Counted));
+    assert!(found.caveat.unwrap().ends_with("and the mean is over the others"));
 }
 
 #[test]
