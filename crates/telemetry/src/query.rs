@@ -266,7 +266,7 @@ pub(crate) fn millis(seconds: f64) -> i64 {
 }
 
 /// The instant queries of an [`Ask`]: for windows one per label scheme, raw samples since the watermarks; for the
-/// baseline two per scheme, an hour in slices and five minutes of raw samples that tell the scrape interval.
+/// baseline two per scheme, an hour in slices and some minutes of raw samples that tell the interval.
 pub fn queries(subject: &Subject, ask: &Ask, watch: &Watch, now: f64) -> Vec<Query> {
     let subject = &*subject.with_sources(ask);
     let pins = pins(watch);
