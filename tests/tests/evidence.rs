@@ -99,8 +99,8 @@ fn saved_loaded_and_continued_it_is_what_it_would_have_been() {
     assert_eq!(saved_at(&whole.save().unwrap()), whole.last.map(|last| (last * 1000.0).round() / 1000.0));
 }
 
-#[test]
-fn what_is_not_believed_of_sixty_pods_is_in_the_checkpoint() {
+/// With 12 windows, and so many pods that are not believed.
+fn doubted(pods: usize) -> Evidence {
     let mut rng = Rng::new(7);
     let mut evidence = begin();
     for k in 1..=12 {
@@ -110,11 +110,24 @@ fn what_is_not_believed_of_sixty_pods_is_in_the_checkpoint() {
             let levels = (0..place as u64 % 4).map(|level| 70_000 + level).collect();
             (key.clone(), Doubt { since: at - 15_000, until: *at, scrapes: 3, steady: 1, levels })
         };
-        watch.doubts = watch.watermarks.iter().enumerate().map(doubt).collect();
+        watch.doubts = watch.watermarks.iter().enumerate().take(pods).map(doubt).collect();
         evidence = fold(&evidence, &at(Some(2), 0.001), &Counts::Windows(windows, watch));
     }
-    let saved = evidence.save().unwrap();
-    assert_eq!(Evidence::load(&saved, evidence.strategy.clone()).unwrap().watch, evidence.watch);
+    evidence
+}
+
+#[test]
+fn what_is_not_believed_of_pods_is_in_the_checkpoint_and_makes_room_for_the_evidence() {
+    let restarted = |evidence: &Evidence| {
+        let saved = evidence.save().unwrap();
+        Evidence::load(&saved, evidence.strategy.clone()).unwrap()
+    };
+    let some = doubted(12);
+    assert_eq!(restarted(&some).watch, some.watch);
+    let all = doubted(60);
+    let kept = restarted(&all);
+    assert_eq!(kept.watch, Watch { doubts: BTreeMap::new(), ..all.watch.clone() });
+    assert_eq!(judge(&kept, 60.0).gates, judge(&all, 60.0).gates, "no evidence is lost");
 }
 
 #[test]

@@ -22,7 +22,8 @@ const VERSION: &str = "e2";
 pub const LIMIT: usize = 8 * 1024;
 
 impl Evidence {
-    /// The checkpoint. `None` when it would be above the limit of 8 KiB.
+    /// The checkpoint. `None` when it would be above the limit of 8 KiB; what is not believed of many targets at a time is
+    /// left out before that, since the evidence weighs more and another fall of a counter brings it back.
     pub fn save(&self) -> Option<String> {
         let mut out = Vec::with_capacity(4096);
         // Without `..`: a new field must say how it survives a restart.
@@ -59,10 +60,13 @@ impl Evidence {
         }
         marks::save(&watch.watermarks, &mut out);
         // Other text as JSON; numbers above as bits.
-        let watch = Watch { watermarks: BTreeMap::new(), doubts: numbered(watch), ..watch.clone() };
-        out.extend_from_slice(&serde_json::to_vec(&watch).ok()?);
-        let text = format!("{VERSION}.{:.3}.{}", last.unwrap_or(*since), BASE64.encode(out));
-        (text.len() <= LIMIT).then_some(text)
+        let with = |doubts| {
+            let watch = Watch { watermarks: BTreeMap::new(), doubts, ..watch.clone() };
+            let bytes = [out.clone(), serde_json::to_vec(&watch).ok()?].concat();
+            let text = format!("{VERSION}.{:.3}.{}", last.unwrap_or(*since), BASE64.encode(bytes));
+            (text.len() <= LIMIT).then_some(text)
+        };
+        with(numbered(watch)).or_else(|| with(BTreeMap::new()))
     }
 
     /// What status keeps: the checkpoint, or what stands there under the new time where this one would be too large.
