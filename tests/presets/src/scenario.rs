@@ -7,7 +7,7 @@ use microapp_api::v1alpha1::Verdict;
 use microapp_core::{
     Evidence, Judgement, Position, Strategy,
     counts::{BeforeResult, Counts, Watch, Window},
-    evidence::Preflight,
+    evidence::{GateView, Preflight},
     explain, fold, judge,
 };
 
@@ -210,7 +210,8 @@ pub fn outcome(
     let end = windows.last().map_or(attempt, |window| window.end);
     let judged = judge(&evidence, end);
     let caveats = caveats(before);
-    let says = caveats.iter().any(|caveat| caveat.contains("not watched"));
+    let unwatched = |view: &GateView| view.verdict == Verdict::NotWatched && view.name.contains("errors");
+    let says = judged.gates.iter().any(|view| unwatched(view) && view.note.is_some());
     let gates = judged
         .gates
         .iter()

@@ -123,7 +123,7 @@ impl Vegeta {
 
 async fn run(mut command: Command) -> Result<()> {
     let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await.context("vegeta does not start")?;
-    ensure!(output.status.success(), "vegeta: {}", String::from_utf8_lossy(&output.stderr));
+    ensure!(output.status.success(), "vegeta: {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim());
     Ok(())
 }
 
