@@ -82,7 +82,8 @@ fn before(gate: &api::PinnedGate) -> Option<Before> {
     let rps = rps.as_ref().map(|rps| rps.parse()).transpose().ok()?;
     let delay = delay_millis.map(|millis| millis as f64 / 1000.0);
     Some(Before {
-        source: gate.gate.telemetry,
+        // It stands in the gate of the plan.
+        source: None,
         side,
         seconds: *millis as f64 / 1000.0,
         phi,
