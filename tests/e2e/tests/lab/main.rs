@@ -15,4 +15,3 @@ mod prompts;
 mod registry;
 mod reversal;
 mod schema;
-mod users;
