@@ -15,3 +15,4 @@ mod prompts;
 mod registry;
 mod reversal;
 mod schema;
+mod users;
