@@ -14,7 +14,7 @@ fn an_app_that_answers_500_while_its_calls_to_the_model_succeed_is_reverted_at_o
     let stable = app.start();
     app.baseline();
     let turn = beside_others();
-    app.users(100.0);
+    app.users(50.0);
     app.release(&[("FAULT_UNUSABLE_RATE", "1")]);
     let aborted = app.until_reverted(240);
     assert_eq!((aborted.cause.as_str(), aborted.gate.as_deref()), ("GateFailed", Some("errors")));
