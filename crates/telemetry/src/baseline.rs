@@ -261,7 +261,7 @@ fn before(subject: &Subject, slices: &Distinct, gate: &Gate, prices: &PriceTable
     let seconds = (last - first).max(0) as f64 / 1000.0;
     let phi = if targets.len() > 1 { overdispersion(&gate.kind, &slices) } else { 1.0 };
     let delay = matches!(side, Side::Late { .. }).then(|| delay(&targets, &wanted_gate[0].reader)).flatten();
-    let mixed = caveat::mixed(&pin, &sum);
+    let mixed = caveat::mixed(&pin, &stable, &sum);
     let caveats = [note, mixed, caveat::caveat(subject, gate, &pin, &targets, &stable, prices), twins];
     let caveat = caveats.into_iter().flatten().reduce(|one, more| format!("{one}; {more}"));
     Ok((Before { phi, delay, caveat, per: pin.per, ..Before::of(side, seconds) }, Pin { pushed, ..pin.clone() }))

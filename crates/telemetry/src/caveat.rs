@@ -15,6 +15,7 @@ use crate::{
     presets::{self, Definition},
     prices::PriceTable,
     query::Subject,
+    routes,
     series::Series,
     streams::{self, Early},
     target::{Role, Target},
@@ -95,12 +96,12 @@ fn budget(gate: &Gate, pin: &Pin, targets: &[Target], stable: &[&Series], prices
 }
 
 /// Probes and scrapes are among the requests, and nobody can tell which they are.
-pub(crate) fn mixed(pin: &Pin, counted: &Tally) -> Option<String> {
+pub(crate) fn mixed(pin: &Pin, stable: &[&Series], counted: &Tally) -> Option<String> {
     pin.mixed.then(|| {
+        let what = if routes::names_routes(stable, &pin.family) { "does not name the route of all" } else { "has no label that names the route" };
         format!(
-            "{} has no label that names the route: up to {} of its {} requests are probes and scrapes, which no Pass counts; \
-             set http.route (an instrumentation of the framework does), leave them out of the instrumentation, or use the \
-             gateway's preset",
+            "{} {what}: up to {} of its {} requests are probes and scrapes, which no Pass counts; set http.route (an \
+             instrumentation of the framework does), leave them out of the instrumentation, or use the gateway's preset",
             pin.family,
             counted.idle(),
             counted.total()

@@ -8,6 +8,7 @@ use microapp_core::{
 use crate::{
     part::{Part, Reader, Tally},
     presets::Scheme,
+    routes,
     series::{Sample, Series},
     target::{Role, Target},
     trust::{LAG, SLACK, Trust, is_near, is_under, seen},
@@ -176,6 +177,9 @@ impl Scrape<'_> {
             }
             let delta = self.delta(part, before, value)?;
             tally.count(part, delta)?;
+            if part.is_total() && routes::is_of_anybody(member.series) {
+                tally.of_anybody(delta);
+            }
             if before.is_none() && self.previous.is_some() {
                 largest_birth = largest_birth.max(if part.is_sum() { 0 } else { delta });
             } else if part.is_total() {

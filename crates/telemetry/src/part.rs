@@ -276,6 +276,8 @@ pub(crate) struct Tally {
     pass: u64,
     void: u64,
     level: u64,
+    /// Well answered, and nobody knows to whom.
+    unnamed: u64,
     /// Requests that may be of nobody.
     idle: u64,
 }
@@ -334,8 +336,8 @@ impl Tally {
 
     /// Both together.
     pub(crate) fn add(&mut self, other: &Self) {
-        let Self { total, per, calls, counted, early, some, bad, upper, lower, cost, fail, pass, void, level, idle } =
-            *other;
+        let Self { total, per, calls, counted, early, some, bad, upper, lower, cost, .. } = *other;
+        let Self { fail, pass, void, level, unnamed, idle, .. } = *other;
         self.total += total;
         self.per = self.per.max(per);
         self.calls += calls;
@@ -350,13 +352,19 @@ impl Tally {
         self.pass += pass;
         self.void += void;
         self.level = self.level.max(level);
+        self.unnamed += unnamed;
         self.idle += idle;
     }
 
-    /// Of its requests so many may be of nobody.
+    /// So many requests of nobody may have come in that time.
     #[must_use]
     pub(crate) fn with_idle(self, idle: u64) -> Self {
-        Self { idle: idle.min(self.total), ..self }
+        Self { idle: idle.min(self.unnamed), ..self }
+    }
+
+    /// So many of its requests were answered well, and nobody knows to whom.
+    pub(crate) fn of_anybody(&mut self, delta: u64) {
+        self.unnamed += delta;
     }
 
     /// Requests that may be of nobody.

@@ -158,7 +158,7 @@ pub(crate) fn choose(gate: &Gate, stable: &[&Series], prices: &PriceTable, wante
             GateKind::Share { what: Share::Errors | Share::ClientErrors | Share::Throttled | Share::Truncated, .. }
                 | GateKind::Slow { own: None, .. }
         );
-    let mixed = own && !routes::names_routes(stable, &pin.family);
+    let mixed = own && routes::is_mixed(stable, &pin.family);
     Ok(Pin { mixed, ..pin })
 }
 

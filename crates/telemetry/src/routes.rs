@@ -86,13 +86,30 @@ pub(crate) fn names_routes(stable: &[&Series], wanted: &str) -> bool {
     stable.iter().any(|series| family(series.name()) == family(wanted) && route(series).is_some())
 }
 
+/// Are probes and scrapes among the requests of the family, and nobody can tell which they are? Node's HTTP server counts
+/// scrapes of a port of its own, too, and only the framework's routes have a name.
+pub(crate) fn is_mixed(stable: &[&Series], wanted: &str) -> bool {
+    let is_used = |series: &&&Series| {
+        family(series.name()) == family(wanted) && series.samples.last().is_some_and(|sample| sample.value > 0.0)
+    };
+    !names_routes(stable, wanted) || stable.iter().filter(is_used).any(|series| is_of_anybody(series))
+}
+
+/// Was it answered well, and does nothing tell whether a user or a machine asked?
+pub(crate) fn is_of_anybody(series: &Series) -> bool {
+    route(series).is_none() && status(series).is_none_or(|status| status.starts_with('2'))
+}
+
 fn route(series: &Series) -> Option<&str> {
     LABELS.iter().map(|label| series.label(label)).find(|value| value.starts_with('/'))
 }
 
 fn is_redirect(series: &Series) -> bool {
-    let status = STATUS.iter().map(|label| series.label(label)).find(|value| !value.is_empty());
-    status.is_some_and(|status| ["301", "302", "307", "308", "3xx"].contains(&status))
+    status(series).is_some_and(|status| ["301", "302", "307", "308", "3xx"].contains(&status))
+}
+
+fn status(series: &Series) -> Option<&str> {
+    STATUS.iter().map(|label| series.label(label)).find(|value| !value.is_empty())
 }
 
 /// The name without the suffix that the text format gives the parts of a histogram.

@@ -125,6 +125,37 @@ fn where_routes_have_no_name_what_may_be_probes_passes_nothing_and_preflight_say
     assert_eq!(windows[0].gates["errors"].unwrap().idle, 4);
 }
 
+/// Node's server counts the scrapes of its exporter's port as well, and instrumentation-express names the routes of users and
+/// probes: 33 scrapes have none, and neither have the 3 requests for a path that is not there.
+#[test]
+fn where_some_requests_have_no_route_those_answered_well_may_be_scrapes() {
+    let name = "presets-node-express";
+    let mut stable = Store::default();
+    stable.exposes(STABLE, &EARLIER, &capture(name));
+    let found = before(&stable, vec![errors_of(Preset::OtelHttp)], &[]);
+    let caveat = found["errors"].clone().unwrap().caveat.unwrap();
+    assert!(
+        caveat.contains("http_server_request_duration_count does not name the route of all: up to ")
+            && caveat.contains(" of its 146 requests are probes and scrapes, which no Pass counts"),
+        "{caveat}"
+    );
+    let scrape: Vec<_> = capture(name)
+        .into_iter()
+        .filter(|(labels, _)| {
+            !labels.contains_key("http_route")
+                && labels.get("http_response_status_code").is_some_and(|code| code == "200")
+        })
+        .map(|(labels, _)| (labels, 1.0))
+        .collect();
+    let mut store = Store::default();
+    store.exposes(STABLE, &SCRAPES, &capture(name));
+    store.exposes(CANARY, &SCRAPES, &scrape);
+    let subject = subject(vec![errors_of(Preset::OtelHttp)]);
+    let Counts::Windows(windows, _) = store.ask(&subject, &Ask::Windows, &Watch::default(), 12.0) else { panic!() };
+    let sides = windows[0].gates["errors"].unwrap();
+    assert_eq!((sides.canary, sides.idle), (count(0, 1), 1), "its one request was a scrape");
+}
+
 #[test]
 fn errors_of_users_are_read_where_stable_has_them() {
     let with =
