@@ -34,9 +34,10 @@ pub(crate) struct Scope {
 }
 
 const GENAI_OPENAI: &str = "use opentelemetry-instrumentation-genai-openai";
+const OWN: &str = "count them in the application and watch them with a ratio gate";
 const CALLS: &str = "watch the calls to the model too, with the telemetry preset otel-genai";
 
-const SCOPES: [Scope; 13] = [
+const SCOPES: [Scope; 14] = [
     // opentelemetry-instrumentation-openai-v2 2.4b0, patch.py, `chat_completions_create_v_old`: metrics are recorded in the
     // `finally` of the call, which returns the stream before anything of it was read. With the option its scope is
     // `opentelemetry.util.genai.handler`, of which nothing is missed.
@@ -71,11 +72,10 @@ const SCOPES: [Scope; 13] = [
     Scope { name: "openlit.otel.metrics", misses: &[Miss::Failed, Miss::FirstToken], instead: GENAI_OPENAI },
     // @opentelemetry/instrumentation-openai 0.21.0, instrumentation.js, `_onChatCompletionsStreamIterator` records behind its
     // loop over the stream.
-    Scope {
-        name: "@opentelemetry/instrumentation-openai",
-        misses: &[Miss::Broken],
-        instead: "count them in the application and watch them with a ratio gate",
-    },
+    Scope { name: "@opentelemetry/instrumentation-openai", misses: &[Miss::Broken], instead: OWN },
+    // @opentelemetry/instrumentation-http 0.223.0, http.ts, `_onServerResponseFinish`: the status is that of the headers, and
+    // `error.type` is set by the status alone.
+    Scope { name: "@opentelemetry/instrumentation-http", misses: &[Miss::Break], instead: OWN },
     // opentelemetry-instrumentation-asgi 0.66b2, `OpenTelemetryMiddleware.__call__`: the status was 200 when the stream
     // began, and an exception sets no `error.type`. FastAPI's and Starlette's are made of it.
     Scope { name: "opentelemetry.instrumentation.asgi", misses: &[Miss::Break], instead: CALLS },
