@@ -7,14 +7,16 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube_client::ResourceExt;
 use microapp_api::{
     conditions::{ConditionType, Reason},
-    v1alpha1::{Canary, GateKind, GateStatus, HistoryEntry, MicroAppRollout, MicroAppRolloutStatus, Per, PinnedPlan},
+    v1alpha1::{Canary, GateStatus, HistoryEntry, MicroAppRollout, MicroAppRolloutStatus, Per, PinnedPlan},
     values::{Nano, Weight},
 };
 use microapp_core::{
+    Strategy,
     counts::Side,
     evidence::saved_at,
     explain::{self, Unit},
     register::Register,
+    strategy::{Gate, GateKind},
 };
 
 /// A rollout, its route's record, and when both were read.
@@ -109,9 +111,12 @@ impl View {
 
     /// A gate's counts on both sides in words: canary, stable.
     pub fn sides(&self, gate: &GateStatus) -> [String; 2] {
-        let (sums, per) = (self.sums(&gate.name), self.per(&gate.name));
-        let read = |text: &Option<String>| text.as_deref().and_then(|text| side(text, sums.is_some()));
-        [&gate.canary, &gate.stable].map(|text| explain::side(read(text), sums.unwrap_or_default(), per))
+        let (known, per) = (self.gate(&gate.name), self.per(&gate.name));
+        let is_sum =
+            known.as_ref().is_some_and(|gate| matches!(gate.kind, GateKind::Mean { .. } | GateKind::Budget { .. }));
+        let unit = known.as_ref().map(Unit::of).unwrap_or_default();
+        let read = |text: &Option<String>| text.as_deref().and_then(|text| side(text, is_sum));
+        [&gate.canary, &gate.stable].map(|text| explain::side(read(text), unit, per))
     }
 
     /// What the mean of a gate is taken over.
@@ -121,17 +126,11 @@ impl View {
         pinned.and_then(|pinned| pinned.baseline.as_ref()?.per).unwrap_or_default()
     }
 
-    /// What a gate's sums count; `None` where it counts bad ones.
-    fn sums(&self, gate: &str) -> Option<Unit> {
+    /// A gate of the plan in force, or of the spec.
+    fn gate(&self, name: &str) -> Option<Gate> {
         let plan = self.status().canary.as_ref().and_then(|canary| canary.plan.as_ref());
-        let pinned = plan.and_then(|plan| plan.gates.iter().find(|pinned| pinned.gate.name == gate));
-        let effective = || self.rollout.spec.effective_gates().into_iter().find(|known| known.gate.name == gate);
-        let gate = pinned.map(|pinned| pinned.gate.clone()).or_else(|| Some(effective()?.gate))?;
-        match gate.kind()? {
-            GateKind::TokenCost(_) | GateKind::TokenBudget(_) => Some(Unit::Usd),
-            GateKind::TokensPerRequest(_) => Some(Unit::Tokens),
-            _ => None,
-        }
+        let plan = plan.and_then(Strategy::from_pinned).or_else(|| Strategy::resolve(&self.rollout.spec, "").ok())?;
+        plan.gates.into_iter().find(|gate| gate.name == name)
     }
 
     /// How the last attempt ended.

@@ -54,8 +54,8 @@ fn it_says_how_long_each_step_takes_what_fails_and_what_the_canary_costs() {
     let expected = "\
 kyc, from what was given of stable:
 Gates:
-  errors: stable before: 900 bad of 180000 requests (0.50 %) in 1 h, 50 a second; it can fail, at more than 0.92 % bad; a canary as good is expected to need 1 min 22 s at 1%, 2 min 5 s at 5%, 3 min 48 s at 25%.
-  latency: stable before: 7200 bad of 180000 requests (4.00 %) in 1 h, 50 a second; it can fail, at more than 6.09 % bad; a canary as good is expected to need 2 min 18 s at 1%, 8 min 3 s at 5%, 1 min 37 s at 25%.
+  errors: stable before: 900 bad of 180000 calls to the model (0.50 %) in 1 h, 50 a second; it can fail, at more than 0.92 % bad; a canary as good is expected to need 1 min 22 s at 1%, 2 min 5 s at 5%, 3 min 48 s at 25%.
+  latency: stable before: 7200 bad of 180000 calls to the model (4.00 %) in 1 h, 50 a second; it can fail, at more than 6.09 % bad; a canary as good is expected to need 2 min 18 s at 1%, 8 min 3 s at 5%, 1 min 37 s at 25%.
   cost: stable before: 0.002 USD a request over 180000 requests in 1 h, 50 a second; it can fail, from the twentieth window of a step on; a canary as good needs at least 1 min 49 s at 1%, 1 min 40 s at 5%, 2 min 16 s at 25%.
   errors counts calls to the model; what the app answers is not watched.
 Ramp: tolerance 0.5%; expected at stable's traffic: 1% about 2 min 18 s (latency), 5% about 8 min 3 s (latency), 25% 5 min, 100% 30 min.
@@ -91,7 +91,7 @@ fn a_stable_that_is_too_bad_to_compare_with_is_said() {
     assert_eq!(output.status.code(), Some(5));
     let said = text(&output.stdout);
     assert!(
-        said.contains("errors: stable before: 150000 bad of 180000 requests (83 %) in 1 h, 50 a second;"),
+        said.contains("errors: stable before: 150000 bad of 180000 calls to the model (83 %) in 1 h, 50 a second;"),
         "{said}"
     );
     assert!(

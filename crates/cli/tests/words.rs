@@ -18,7 +18,7 @@ stable   4zx9w8v7t6    95%  registry.example/kyc:1  sha256:9f86d081884c  openai/
 canary   5d8f9c7b6x     5%  attempt 3, began 4 min 12 s ago
 steps    1%─[5%]─25%─100%   1 min 2 s in this step, at least 58 s to go
 gates    numbers as of 14 s ago
-  errors    Pass        canary 3 bad of 412 requests (0.73 %); stable 12 bad of 20400 requests (0.06 %)
+  errors    Pass        canary 3 bad of 412 calls to the model (0.73 %); stable 12 bad of 20400 calls to the model (0.06 %)
   cost      Unknown     canary 0.000002 USD a request over 412 requests; stable 0.000001 USD a request over 20400 requests
             is undecided: more requests are needed; evidence against it none (rolls back at 800), for it 3 (passes at 20)
   grounded  NotWatched
@@ -63,7 +63,7 @@ fn why_says_what_was_seen_and_what_happens_next_and_when() {
 kyc: 5d8f9c7b6x is on trial in attempt 3 and has 5% of the traffic (step 2 of 4); 4zx9w8v7t6 is stable and has 95%.
 The operator says: cost is undecided (Progressing).
 What the gates saw in attempt 3, as of 14 s ago:
-  errors: canary 3 bad of 412 requests (0.73 %); stable 12 bad of 20400 requests (0.06 %). The canary is good enough for the next step.
+  errors: canary 3 bad of 412 calls to the model (0.73 %); stable 12 bad of 20400 calls to the model (0.06 %). The canary is good enough for the next step.
   cost: canary 0.000002 USD a request over 412 requests; stable 0.000001 USD a request over 20400 requests. The gate is undecided: more requests are needed; evidence against it none (rolls back at 800), for it 3 (passes at 20).
   grounded is not watched: no verdict of stable
 The last attempt that ended: attempt 2 of 2b4c5d6f7g: rolled back (GateFailed, errors), 2 h ago: gate errors fails at 1%. It had up to 1%.
@@ -81,7 +81,7 @@ fn why_says_what_preflight_found_and_how_long_the_steps_take() {
     let text = why::paragraphs(&view(&rollout, &annotations())).join("\n");
     let expected = "\
 What preflight found:
-  errors: stable before: 90 bad of 18000 requests (0.50 %) in 1 h, 5.0 a second, in bursts of 1.2; it can fail, at more than 0.93 % bad; a canary as good is expected to need 17 min at 1%, 27 min at 5%, 1 h 3 min at 25%.
+  errors: stable before: 90 bad of 18000 calls to the model (0.50 %) in 1 h, 5.0 a second, in bursts of 1.2; it can fail, at more than 0.93 % bad; a canary as good is expected to need 17 min at 1%, 27 min at 5%, 1 h 3 min at 25%.
   cost: stable before: 0.000002 USD a request over 18000 requests in 1 h, 5.0 a second; it can fail, from the twentieth window of a step on; a canary as good needs at least 7 min 32 s at 1%, 2 min 20 s at 5%, 17 min at 25%.
   tolerance 0.5%; expected at stable's traffic: 1% about 17 min (errors), 5% about 27 min (errors), 25% about 1 h 3 min (errors), 100% 30 min; 25% is expected to take 1 h 3 min, more than half of maxStepDuration (1 h), and may stay undecided: set strategy.tolerance to a larger share or to Auto, or maxStepDuration to at least 127m.
 ";

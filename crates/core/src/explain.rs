@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     counts::{Per, Side, Unknown},
     evidence::{GateView, Rule},
-    strategy::{GateKind, Mean},
+    strategy::{Gate, GateKind, Mean, Share, Watches},
 };
 
 /// Why a gate failed: what was seen on both sides, and how surprising that would be from a healthy canary.
@@ -115,22 +115,34 @@ pub fn gate(view: &GateView) -> String {
     }
 }
 
-/// What the sums of a mean count.
+/// What a gate's numbers count, where it is not requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Unit {
-    /// Pico-USD.
+    /// Sums: pico-USD. Counts: requests.
     #[default]
     Usd,
     /// Tokens.
     Tokens,
+    /// Calls to the model.
+    Calls,
+    /// Requests that were answered with 4xx, of requests.
+    Refusals,
 }
 
 impl Unit {
-    /// That of a gate's kind; USD where it has no sums.
-    pub const fn of(kind: &GateKind) -> Self {
-        match kind {
+    /// That of a gate.
+    pub fn of(gate: &Gate) -> Self {
+        match &gate.kind {
             GateKind::Mean { what: Mean::Tokens, .. } => Self::Tokens,
+            GateKind::Share { what: Share::ClientErrors, .. } => Self::Refusals,
+            // Counters and histograms of the user's own count what the user says.
+            GateKind::Share { what: Share::Ratio { .. }, .. } | GateKind::Slow { own: Some(_), .. } => Self::Usd,
+            GateKind::Share { .. } | GateKind::Slow { .. } | GateKind::Model { .. } | GateKind::Traffic
+                if gate.source.watches() == Watches::Calls =>
+            {
+                Self::Calls
+            }
             _ => Self::Usd,
         }
     }
@@ -149,13 +161,22 @@ pub fn side(side: Option<Side>, unit: Unit, per: Per) -> String {
     };
     match side {
         None => "has no data".to_owned(),
-        Some(Side::Count { above, total, .. }) => format!("{above} bad of {total} requests{}", share(above, total)),
+        Some(Side::Count { above, total, .. }) => {
+            let of = match unit {
+                Unit::Calls => format!("{above} bad of {total} calls to the model"),
+                Unit::Refusals => format!("{above} answered with 4xx of {total} requests"),
+                Unit::Usd | Unit::Tokens => format!("{above} bad of {total} requests"),
+            };
+            of + &share(above, total)
+        }
         Some(Side::Mean { n, sum }) => {
             let (each, all) = unit_of(per);
             match (n, unit) {
                 (0, _) => format!("0 {all}"),
                 (_, Unit::Tokens) => format!("{:.0} tokens {each} over {n} {all}", sum as f64 / n as f64),
-                (_, Unit::Usd) => format!("{} USD {each} over {n} {all}", dollars(sum / i128::from(n))),
+                (_, Unit::Usd | Unit::Calls | Unit::Refusals) => {
+                    format!("{} USD {each} over {n} {all}", dollars(sum / i128::from(n)))
+                }
             }
         }
         Some(Side::Value { nano }) => Nano(nano).to_string(),

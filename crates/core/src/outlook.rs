@@ -116,7 +116,7 @@ impl Outlook {
                 seconds: seconds(plan, gate, before, *interval, *epsilon_ppm).unwrap_or_default(),
                 least: matches!(gate.kind, GateKind::Mean { .. } | GateKind::Query { .. }),
                 fails: fails(plan, gate, before, *epsilon_ppm),
-                unit: Unit::of(&gate.kind),
+                unit: Unit::of(gate),
                 unseen: unseen(gate, before),
             })
             .collect();

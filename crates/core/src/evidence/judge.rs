@@ -316,7 +316,7 @@ impl<'a> Context<'a> {
             step: state.seen.step,
             rule: None,
             spared: None,
-            unit: Unit::of(&gate.kind),
+            unit: Unit::of(gate),
             per: self.evidence.watch.per.get(&gate.name).copied().unwrap_or_default(),
             advisory: gate.advisory,
             note: None,
