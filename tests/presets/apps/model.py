@@ -48,7 +48,7 @@ if GENAI.endswith("anthropic"):
             if event.type == "content_block_delta":
                 yield event.delta.text
 
-elif GENAI == "openllmetry-langchain":
+elif GENAI in ("openllmetry-langchain", "genai-langchain"):
     from langchain_openai import ChatOpenAI
 
     def chat(case):

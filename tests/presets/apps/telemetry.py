@@ -42,6 +42,10 @@ def begin():
         from opentelemetry.instrumentation.langchain import LangchainInstrumentor
 
         LangchainInstrumentor().instrument()
+    elif GENAI == "genai-langchain":
+        from opentelemetry.instrumentation.genai.langchain import LangChainInstrumentor
+
+        LangChainInstrumentor().instrument()
     elif GENAI == "openlit":
         import openlit
 

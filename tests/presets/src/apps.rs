@@ -234,6 +234,14 @@ pub const APPS: &[App] = &[
         gates: &[GENAI, STARLETTE_EXPORTER],
     },
     App {
+        name: "genai-langchain",
+        packages: "opentelemetry-instrumentation-genai-langchain",
+        program: python("otel"),
+        env: &[("HTTP", "none"), ("GENAI", "genai-langchain")],
+        model: NANO,
+        gates: &[GENAI],
+    },
+    App {
         name: "openlit",
         packages: "openlit, which measures FastAPI too",
         program: python("openlit"),
