@@ -1,5 +1,5 @@
 //! Metrics that the pods push by OTLP: no scrape, no `up`, and no series before the first request.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::float_cmp)]
 
 mod common;
 
