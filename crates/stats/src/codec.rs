@@ -11,6 +11,8 @@ pub(crate) const RATE_V1: u8 = 0x01;
 pub(crate) const BESIDE_V1: u8 = 0x11;
 pub(crate) const BAKE_V1: u8 = 0x21;
 pub(crate) const MEAN_V1: u8 = 0x41;
+/// A mean gate with a sum whose requests are still to come, behind all other bytes.
+pub(crate) const MEAN_OPEN_V1: u8 = 0x51;
 
 /// Appends to a buffer.
 pub(crate) struct Writer<'a>(pub(crate) &'a mut Vec<u8>);

@@ -4,7 +4,7 @@
 use libm::log as ln;
 
 use crate::acs::{MIN_BATCHES, Moments, PairMoments};
-use crate::codec::{self, MEAN_V1, Reader, Writer};
+use crate::codec::{self, MEAN_OPEN_V1, MEAN_V1, Reader, Writer};
 use crate::recent::{Counts, Recent};
 
 /// Canary requests in one batch of the pass evidence: passing by symmetry window by window errs where windows are
@@ -132,6 +132,8 @@ pub struct MeanGate {
     recent: Recent<Sum>,
     step: (Sum, Sum),
     attempt: (Sum, Sum),
+    /// What the canary has used for requests that had not ended when their window did.
+    ahead: i128,
 }
 
 impl MeanGate {
@@ -144,6 +146,7 @@ impl MeanGate {
             recent: Recent::default(),
             step: Default::default(),
             attempt: Default::default(),
+            ahead: 0,
         }
     }
 
@@ -153,16 +156,22 @@ impl MeanGate {
     }
 
     /// One window, stepped once, in order of time. A canary window is paired with stable's counts of the last 60 s
-    /// that no canary window has used.
+    /// that no canary window has used. What a window without requests has used belongs to those of the next one: a
+    /// request that asks its model several times ends after its calls.
     pub fn window(&mut self, window: &MeanWindow) {
-        let MeanWindow { t, canary, stable, gap } = *window;
+        let MeanWindow { t, mut canary, stable, gap } = *window;
         for total in [&mut self.step, &mut self.attempt] {
             *total = (plus(total.0, canary), plus(total.1, stable));
         }
         self.recent.expire(t);
         if gap {
             self.recent.close();
+            self.ahead = 0;
             return;
+        }
+        self.ahead = self.ahead.saturating_add(canary.1);
+        if canary.0 > 0 {
+            canary.1 = std::mem::take(&mut self.ahead);
         }
         self.recent.push(t, stable);
         if canary.0 > 0
@@ -256,10 +265,10 @@ impl MeanGate {
 
     /// Appends the gate's bytes.
     pub fn save(&self, out: &mut Vec<u8>) {
-        let Self { config, increase, cap, recent, step, attempt } = self;
+        let Self { config, increase, cap, recent, step, attempt, ahead } = self;
         let MeanConfig { max_increase, max_per_request, alpha_g, beta, steps } = *config;
         let out = &mut Writer(out);
-        out.u8(MEAN_V1);
+        out.u8(if *ahead == 0 { MEAN_V1 } else { MEAN_OPEN_V1 });
         out.option(max_increase);
         out.option(max_per_request);
         out.f64s(&[alpha_g, beta]);
@@ -273,12 +282,19 @@ impl MeanGate {
         for sum in [increase.open.0, increase.open.1, cap.open, step.0, step.1, attempt.0, attempt.1] {
             save_sum(sum, out);
         }
+        if *ahead != 0 {
+            out.i128(*ahead);
+        }
     }
 
     /// Takes a gate from the front of `bytes`; `None`, and nothing taken, when they are not one.
     pub fn load(bytes: &mut &[u8]) -> Option<Self> {
         codec::load(bytes, |bytes| {
-            bytes.lead(MEAN_V1)?;
+            let is_ahead = match bytes.u8()? {
+                MEAN_V1 => false,
+                MEAN_OPEN_V1 => true,
+                _ => return None,
+            };
             let (max_increase, max_per_request) = (bytes.option()?, bytes.option()?);
             let [alpha_g, beta] = bytes.f64s()?;
             let steps = usize::try_from(bytes.u64()?).ok()?;
@@ -292,6 +308,7 @@ impl MeanGate {
                 recent,
                 step: (load_sum(bytes)?, load_sum(bytes)?),
                 attempt: (load_sum(bytes)?, load_sum(bytes)?),
+                ahead: if is_ahead { bytes.i128()? } else { 0 },
             })
         })
     }

@@ -46,6 +46,21 @@ fn twice_the_cost_fails_and_passes_nothing() {
     assert!(!gate.passes(0.05, false) && !gate.passes(1.0, true));
 }
 
+/// An agent that asks its model in one window and again in the next one, where its answer is done.
+#[test]
+fn a_request_has_what_its_calls_cost_in_the_windows_before_its_end() {
+    let (mut gate, mut random) = (MeanGate::new(config()), Random(3));
+    for k in 1..=60 {
+        let (_, cost) = traffic(&mut random, 1, 1.0);
+        gate.window(&window(k, (k % 2, cost), traffic(&mut random, 200, 1.0)));
+        let mut bytes = Vec::new();
+        gate.save(&mut bytes);
+        assert_eq!(MeanGate::load(&mut bytes.as_slice()).as_ref(), Some(&gate), "window {k}");
+    }
+    assert!(gate.fires(), "it costs twice as much as stable's");
+    assert_eq!(gate.totals().0.0, 30);
+}
+
 #[test]
 fn nothing_is_decided_before_twenty_windows() {
     let gate = run(config(), (9.0, 1.0), 19, 20);
