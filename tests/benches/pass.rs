@@ -131,6 +131,7 @@ fn answers(criterion: &mut Criterion) {
         interval: Some(5.0),
         back: None,
         probes: Vec::new(),
+        workers: None,
     };
     let (prices, now) = (PriceTable::built_in().unwrap(), START as f64 + 15.0);
     let count = |body: &[u8]| {

@@ -27,6 +27,7 @@ pub mod simulate;
 pub mod status;
 pub mod strategy;
 pub mod trace;
+pub mod workers;
 pub mod world;
 
 pub use after::after;

@@ -8,10 +8,12 @@ use microapp_core::{
     counts::{Counts, Watch},
     evidence::{Place, Track, started},
     lens::Prompts,
-    probes::{Probe, probes},
+    probes::probes,
+    workers::workers,
     world::{Desired, Obstacle, Pod, World},
 };
 use microapp_telemetry::{PodRef, Subject};
+use serde_json::Value;
 
 use crate::{apply::Outcome, clock::seconds, poll::Poller};
 
@@ -153,16 +155,20 @@ impl Memory {
             stable_pods: pods(world, &register.stable),
             interval: evidence.ready.then_some(evidence.interval),
             back: None,
-            probes: [canary, &register.stable].into_iter().flat_map(|revision| probes_of(world, revision)).collect(),
+            probes: [canary, &register.stable]
+                .into_iter()
+                .flat_map(|revision| template(world, revision).map(probes).unwrap_or_default())
+                .collect(),
+            workers: template(world, &register.stable).and_then(workers),
         };
         Some(Question { subject, watch: evidence.watch.clone(), place, interval: evidence.interval })
     }
 }
 
-/// As the record of a revision has them; of one that is not recorded yet, as the spec has them.
-fn probes_of(world: &World, revision: &Revision) -> Vec<Probe> {
+/// The pod template as the record of a revision has it; of one that is not recorded yet, as the spec has it.
+fn template<'a>(world: &'a World, revision: &Revision) -> Option<&'a Value> {
     let recorded = world.arm(revision).record.as_ref().map(|record| &record.raw.template);
-    recorded.or_else(|| world.spec().map(|spec| &spec.raw.template)).map(probes).unwrap_or_default()
+    recorded.or_else(|| world.spec().map(|spec| &spec.raw.template))
 }
 
 fn pods(world: &World, revision: &Revision) -> Vec<PodRef> {

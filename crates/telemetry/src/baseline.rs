@@ -213,7 +213,8 @@ const fn is_counted(side: Side) -> bool {
 }
 
 fn before(subject: &Subject, slices: &Distinct, gate: &Gate, prices: &PriceTable) -> Result<(Before, Pin), Unfit> {
-    let wanted = subject.selector(slices.scheme, &[&subject.stable], false).render();
+    let scheme = slices.scheme;
+    let wanted = subject.selector(scheme, &[&subject.stable], false).render();
     let (targets, twins) = (slices.targets(subject), slices.caveat());
     let stable: Vec<&Series> = targets.iter().flat_map(|target| target.series.iter().map(|(_, s)| *s)).collect();
     let pin = lately(subject, gate, pin::choose(gate, &stable, prices, &wanted)?, &targets, prices);
@@ -262,7 +263,8 @@ fn before(subject: &Subject, slices: &Distinct, gate: &Gate, prices: &PriceTable
     let phi = if targets.len() > 1 { overdispersion(&gate.kind, &slices) } else { 1.0 };
     let delay = matches!(side, Side::Late { .. }).then(|| delay(&targets, &wanted_gate[0].reader)).flatten();
     let mixed = caveat::mixed(&pin, &stable, &sum);
-    let caveats = [note, mixed, caveat::caveat(subject, gate, &pin, &targets, &stable, prices), twins];
+    let several = caveat::several(subject, gate, scheme);
+    let caveats = [note, mixed, several, caveat::caveat(subject, gate, &pin, &targets, &stable, prices), twins];
     let caveat = caveats.into_iter().flatten().reduce(|one, more| format!("{one}; {more}"));
     Ok((Before { phi, delay, caveat, per: pin.per, ..Before::of(side, seconds) }, Pin { pushed, ..pin.clone() }))
 }

@@ -12,7 +12,7 @@ use crate::{
     outcome::OTHER,
     part::{Reader, Tally},
     pin::{self, Pin},
-    presets::{self, Definition},
+    presets::{self, Definition, Scheme},
     prices::PriceTable,
     query::Subject,
     routes,
@@ -38,9 +38,13 @@ pub(crate) fn caveat(
         }
         GateKind::Share { what: Share::Throttled, .. } => streams::unrefused(definition, &pin.family, stable),
         GateKind::Slow { what: Slow::Response, .. } => {
-            bounds(pin).into_iter().chain(streams::lengths(definition, &pin.family, stable)).collect()
+            let lengths = streams::lengths(definition, &pin.family, stable);
+            bounds(pin).into_iter().chain(lengths).chain(streams::waits(definition, &pin.family, stable)).collect()
         }
-        GateKind::Slow { .. } => bounds(pin).into_iter().collect(),
+        GateKind::Slow { what: Slow::FirstToken, .. } => {
+            bounds(pin).into_iter().chain(streams::waits(definition, &pin.family, stable)).collect()
+        }
+        GateKind::Slow { what: Slow::PerToken, .. } => bounds(pin).into_iter().collect(),
         GateKind::Mean { what, .. } => means::caveats(definition, pin, stable, (what == Mean::Cost).then_some(prices)),
         GateKind::Budget { .. } => budget(gate, pin, targets, stable, prices),
         GateKind::Judged { .. } => anybodys(subject, &pin.family, stable).into_iter().collect(),
@@ -92,7 +96,8 @@ fn budget(gate: &Gate, pin: &Pin, targets: &[Target], stable: &[&Series], prices
             prices.digest()
         )
     });
-    unused.into_iter().chain(means::caveats(definition, pin, stable, Some(prices))).collect()
+    let unseen = means::unseen(definition, pin, stable);
+    unused.into_iter().chain(unseen).chain(means::caveats(definition, pin, stable, Some(prices))).collect()
 }
 
 /// Probes and scrapes are among the requests, and nobody can tell which they are.
@@ -105,6 +110,18 @@ pub(crate) fn mixed(pin: &Pin, stable: &[&Series], counted: &Tally) -> Option<St
             pin.family,
             counted.idle(),
             counted.total()
+        )
+    })
+}
+
+/// The pods start several processes, and nobody has seen another one yet.
+pub(crate) fn several(subject: &Subject, gate: &Gate, scheme: Scheme) -> Option<String> {
+    let workers = subject.workers.as_ref().filter(|_| scheme == Scheme::Pods)?;
+    (!matches!(gate.kind, GateKind::Query { .. })).then(|| {
+        format!(
+            "the pod template asks for several processes ({workers}), and behind one /metrics a scrape meets one of them: run \
+             one process per pod and more replicas, or let them count together (PROMETHEUS_MULTIPROC_DIR, the multiprocess \
+             mode of prometheus_client)"
         )
     })
 }

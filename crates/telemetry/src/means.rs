@@ -102,6 +102,19 @@ pub(crate) fn mean(per: Per, answers: u64, calls: u64, counted: Option<u64>) -> 
     }
 }
 
+/// What a budget by the price table does not see.
+pub(crate) fn unseen(definition: &Definition, pin: &Pin, stable: &[&Series]) -> Option<String> {
+    let answers = Answers::of(definition, &pin.family, counter(definition, &pin.tokens)?, stable)?;
+    answers.is_partial().then(|| {
+        format!(
+            "{} of {} answers of stable have no token count (streams without usage: set stream_options.include_usage), and \
+             the budget does not see what they cost",
+            answers.good - answers.counted,
+            answers.good
+        )
+    })
+}
+
 /// The generation of these token counters.
 fn generation<'a>(definition: &'a Definition, tokens: &[String]) -> Option<&'a Generation> {
     definition

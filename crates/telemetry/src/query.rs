@@ -75,6 +75,8 @@ pub struct Subject {
     pub back: Option<i64>,
     /// What asks the pods without being a user.
     pub probes: Vec<Probe>,
+    /// How the pod template asks for several processes in one pod (`--workers 4`), where it does.
+    pub workers: Option<String>,
 }
 
 /// An instant query.

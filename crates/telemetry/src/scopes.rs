@@ -9,6 +9,8 @@ use crate::series::Series;
 pub(crate) enum Miss {
     /// The end of a stream: its duration is that of the headers.
     Length,
+    /// The wait for the headers of a stream: its durations begin there.
+    Wait,
     /// That a stream broke off: it counts as good.
     Break,
     /// Streams that broke off: they are counted nowhere.
@@ -67,9 +69,14 @@ const SCOPES: [Scope; 14] = [
         instead: "use opentelemetry-instrumentation-genai-langchain",
     },
     // openlit 1.45.0, instrumentation/openai/openai.py, `TracedSyncStream.__next__` records on `StopIteration` alone, and
-    // `chat_completions` nothing of a stream that is refused;
+    // `chat_completions` nothing of a stream that is refused; `TracedSyncStream.__init__` takes the time when the call has
+    // returned;
     // instrumentation/openai/utils.py sets the time to the first token of an answer in one piece to its whole duration.
-    Scope { name: "openlit.otel.metrics", misses: &[Miss::Failed, Miss::FirstToken], instead: GENAI_OPENAI },
+    Scope {
+        name: "openlit.otel.metrics",
+        misses: &[Miss::Failed, Miss::Wait, Miss::FirstToken],
+        instead: GENAI_OPENAI,
+    },
     // @opentelemetry/instrumentation-openai 0.21.0, instrumentation.js, `_onChatCompletionsStreamIterator` records behind its
     // loop over the stream.
     Scope { name: "@opentelemetry/instrumentation-openai", misses: &[Miss::Broken], instead: OWN },

@@ -210,6 +210,12 @@ pub(crate) fn lengths(definition: &Definition, base: &str, stable: &[&Series]) -
     )]
 }
 
+/// The instrumentations whose clock begins at a stream's headers.
+pub(crate) fn waits(definition: &Definition, base: &str, stable: &[&Series]) -> Vec<String> {
+    let what = "times a stream from its headers, so that a long wait for them is not seen";
+    told(definition, &format!("{base}_count"), stable, Miss::Wait, what)
+}
+
 /// Scrapes and probes are read with GET; a question to a model is sent.
 fn is_posted(series: &Series) -> bool {
     let methods = [series.label("http_request_method"), series.label("http_method")];

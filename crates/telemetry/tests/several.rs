@@ -62,6 +62,26 @@ fn read(windows: &[Window]) -> Vec<Result<(u64, u64), Unknown>> {
 const LOST: Result<(u64, u64), Unknown> = Err(Unknown::NonMonotone);
 
 #[test]
+fn processes_that_the_template_asks_for_are_told_before_a_second_one_was_seen() {
+    let mut store = Store::default();
+    store.exposes(STABLE, &[-600.0, -300.0, -60.0], &common::exposition::capture("genai"));
+    let told = |workers: Option<&str>| {
+        let subject = Subject { workers: workers.map(str::to_owned), ..subject(vec![errors()]) };
+        let Counts::Baseline { gates, .. } = store.ask(&subject, &Ask::Baseline, &Watch::default(), 0.0) else {
+            panic!()
+        };
+        gates["errors"].clone().unwrap().caveat.unwrap_or_default()
+    };
+    assert_eq!(told(None), "");
+    assert_eq!(
+        told(Some("--workers 4")),
+        "the pod template asks for several processes (--workers 4), and behind one /metrics a scrape meets one of them: run \
+         one process per pod and more replicas, or let them count together (PROMETHEUS_MULTIPROC_DIR, the multiprocess \
+         mode of prometheus_client)"
+    );
+}
+
+#[test]
 fn two_workers_that_answer_in_turn_are_never_counted_twice() {
     let (early, late) = (START as f64 - 900.0, START as f64 - 895.0);
     // Both started together; one after the other; without a start; and with the first one seen last.

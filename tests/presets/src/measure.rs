@@ -8,13 +8,14 @@ use microapp_core::{
     Strategy,
     counts::{Ask, Counts, Side, Unknown, Watch, Window},
     probes::probes,
+    workers::workers,
 };
 use microapp_telemetry::{HttpPrometheus, PodRef, PriceTable, Subject, ask};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use crate::{
-    apps::{App, Probe},
+    apps::{App, Probe, Program},
     scrape::NAMESPACE,
 };
 
@@ -43,6 +44,10 @@ pub fn spec(app: &App, preset: Option<&str>, gates: Option<Vec<Value>>) -> Value
         "traffic": {"port": 8080, "gateway": {"parentRefs": [{"name": "public"}], "hostnames": ["app.example.com"]}},
         "strategy": {"tolerance": "10%"},
     });
+    if let Program::Uvicorn { workers: count @ 2.., .. } = app.program {
+        let arguments = ["uvicorn", "app:app", "--workers", &count.to_string()].map(str::to_owned);
+        spec["template"]["spec"]["containers"][0]["args"] = json!(arguments);
+    }
     if let Some(preset) = preset {
         spec["telemetry"] = json!({"preset": preset});
     }
@@ -90,6 +95,7 @@ impl Measured {
             canary: None,
             gates: plan.gates.clone(),
             probes: probes(&spec(app, None, None)["template"]),
+            workers: workers(&spec(app, None, None)["template"]),
             attempt_started: started,
             step_since: None,
             weight_ppm: 0,

@@ -9,6 +9,7 @@ use microapp_core::{
     counts::{Ask, Counts, Watch},
     probes::{Probe, probes},
     replay,
+    workers::workers,
 };
 use microapp_telemetry::{HttpPrometheus, PriceTable, Prometheus, Subject, ask};
 use serde::Deserialize;
@@ -33,6 +34,8 @@ pub struct Wanted {
     strategy: Strategy,
     /// What asks the pods without being a user.
     probes: Vec<Probe>,
+    /// How its pods ask for several processes.
+    workers: Option<String>,
 }
 
 impl PlanArgs {
@@ -120,6 +123,7 @@ pub async fn online(
         interval: None,
         back: None,
         probes: wanted.probes.clone(),
+        workers: wanted.workers.clone(),
     };
     let (counts, trouble) = ask(prometheus, &subject, &Ask::Baseline, &Watch::default(), prices, now).await;
     if let Counts::Silent(why) = counts {
@@ -153,6 +157,7 @@ pub fn read(args: &PlanArgs) -> Result<Wanted, Failure> {
         port: u16::try_from(spec.traffic.port).unwrap_or(0),
         strategy: Strategy::resolve(&spec, "").map_err(|error| named(file, &error.0))?,
         probes: probes(&object["spec"]["template"]),
+        workers: workers(&object["spec"]["template"]),
     })
 }
 

@@ -401,6 +401,7 @@ pub(crate) fn candidates(gate: &Gate, scheme: Scheme) -> Vec<String> {
     }
     let definition = definition(gate.source);
     let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let counted = || definition.tokens.iter().filter_map(|generation| generation.counted).map(str::to_owned);
     match &gate.kind {
         GateKind::Share { what: Share::Ratio { bad, total }, .. } => {
             [bad, total].into_iter().filter_map(|text| Some(Picked::parse(text).ok()?.name)).collect()
@@ -416,13 +417,13 @@ pub(crate) fn candidates(gate: &Gate, scheme: Scheme) -> Vec<String> {
             definition.times(*what).iter().flat_map(|base| histogram(base, Form::Unknown)).collect()
         }
         GateKind::Mean { .. } => {
-            let counted = definition.tokens.iter().filter_map(|generation| generation.counted).map(str::to_owned);
             let users = if definition.scheme == Scheme::Pods { otel_http::DEFINITION.requests } else { &[] };
             let requests = [own(definition.requests), own(users)].concat();
-            requests.into_iter().chain(own_names(definition)).chain(counted).collect()
+            requests.into_iter().chain(own_names(definition)).chain(counted()).collect()
         }
         GateKind::Budget { .. } => {
-            own(definition.requests).into_iter().chain(own_names(definition)).chain(own(definition.spend)).collect()
+            let requests = own(definition.requests).into_iter();
+            requests.chain(own_names(definition)).chain(counted()).chain(own(definition.spend)).collect()
         }
         GateKind::Judged { what: Judged::Feedback, .. } => own(&[FEEDBACK]),
         GateKind::Judged { .. } => own(&[STARTED, RESULTS]),
