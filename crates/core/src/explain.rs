@@ -193,7 +193,7 @@ const fn unit_of(per: Per) -> (&'static str, &'static str) {
         Per::Request => ("a request", "requests"),
         Per::Answer => ("per answer", "answers"),
         Per::Counted => ("per answer with a token count", "answers"),
-        Per::User => ("per request of a user", "requests"),
+        Per::User | Per::UserCounted => ("per request of a user", "requests"),
     }
 }
 

@@ -287,7 +287,10 @@ fn lately(subject: &Subject, gate: &Gate, pin: Pin, targets: &[Target], prices: 
         sum.side(&gate.kind).err()
     };
     match (refused, &gate.kind) {
-        (Some(Unknown::TokensMissing), GateKind::Mean { .. }) => Pin { per: Per::Counted, users: String::new(), ..pin },
+        (Some(Unknown::TokensMissing), GateKind::Mean { .. }) => {
+            let per = if pin.users.is_empty() { Per::Counted } else { Per::UserCounted };
+            Pin { per, ..pin }
+        }
         (Some(Unknown::StreamsUnmeasured), GateKind::Model { .. }) => Pin { some: true, ..pin },
         _ => pin,
     }

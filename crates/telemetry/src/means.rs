@@ -77,28 +77,40 @@ pub(crate) fn is_of_a_user(series: &Series) -> bool {
     presets::definition(Preset::OtelHttp).is_good(series)
 }
 
-/// n of a window: `answers` that did not fail (of users, where they are counted: `calls` are then those to the model) and
-/// `counted` ones among them (`None`: nobody counts them).
+/// The same per request of a user.
+pub(crate) const fn of_users(per: Per) -> Per {
+    match per {
+        Per::Counted | Per::UserCounted => Per::UserCounted,
+        Per::Request | Per::Answer | Per::User => Per::User,
+    }
+}
+
+/// n and the sum of a window: `answers` that did not fail (of users, where they are counted: `calls` are then those to the
+/// model) and `counted` ones among them (`None`: nobody counts them), with what these used.
 ///
 /// # Errors
 /// Answers have no count where stable's had one: their tokens are not known, and nobody may take them for saved.
-pub(crate) fn mean(per: Per, answers: u64, calls: u64, counted: Option<u64>) -> Result<u64, Unknown> {
+pub(crate) fn mean(
+    per: Per,
+    answers: u64,
+    calls: u64,
+    counted: Option<u64>,
+    sum: i128,
+) -> Result<(u64, i128), Unknown> {
     match (per, counted) {
         (Per::User, Some(counted)) if is_short(calls as f64, counted as f64) => Err(Unknown::TokensMissing),
-        (Per::Request | Per::Answer | Per::User, None) | (Per::User, Some(_)) => Ok(answers),
-        (Per::Counted, None) => {
-            if answers == 0 {
-                Ok(0)
-            } else {
-                Err(Unknown::TokensMissing)
-            }
-        }
+        (Per::Request | Per::Answer | Per::User, None) | (Per::User, Some(_)) => Ok((answers, sum)),
+        (Per::Counted, None) if answers == 0 => Ok((0, sum)),
+        (Per::UserCounted, None | Some(0)) if calls == 0 => Ok((answers, sum)),
+        (Per::Counted | Per::UserCounted, None) | (Per::UserCounted, Some(0)) => Err(Unknown::TokensMissing),
         (Per::Counted, Some(0)) if answers > 0 => Err(Unknown::TokensMissing),
-        (Per::Counted, Some(counted)) => Ok(counted),
+        (Per::Counted, Some(counted)) => Ok((counted, sum)),
+        // Calls without a count are taken for like the others, so that one more call costs what a call costs.
+        (Per::UserCounted, Some(counted)) => Ok((answers, sum * i128::from(calls.max(counted)) / i128::from(counted))),
         (Per::Request | Per::Answer, Some(counted)) if is_short(answers as f64, counted as f64) => {
             Err(Unknown::TokensMissing)
         }
-        (Per::Request | Per::Answer, Some(counted)) => Ok(answers.min(counted)),
+        (Per::Request | Per::Answer, Some(counted)) => Ok((answers.min(counted), sum)),
     }
 }
 
@@ -134,11 +146,16 @@ pub(crate) fn caveats(
     stable: &[&Series],
     prices: Option<&PriceTable>,
 ) -> Vec<String> {
-    let partial = Answers::of(definition, &pin.family, &pin.counted, stable).filter(|_| pin.per == Per::Counted);
-    let partial = partial.map(|Answers { good, counted }| {
+    let partial = match pin.per {
+        Per::Counted => Some("the mean is over the others"),
+        Per::UserCounted => Some("are taken for like the others"),
+        Per::Request | Per::Answer | Per::User => None,
+    };
+    let answers = Answers::of(definition, &pin.family, &pin.counted, stable);
+    let partial = partial.zip(answers).map(|(then, Answers { good, counted })| {
         format!(
             "{} of {good} answers of stable have no token count (streams without usage: set stream_options.include_usage), \
-             and the mean is over the others",
+             and {then}",
             good - counted
         )
     });

@@ -402,14 +402,17 @@ impl Tally {
             return Err(Unknown::StreamsUnmeasured);
         }
         let side = match kind {
-            GateKind::Share { .. } | GateKind::Model { .. } | GateKind::Traffic => Side::count(self.bad, self.total),
+            GateKind::Share { .. } | GateKind::Model { .. } => Side::count(self.bad, self.total),
+            // Probes and scrapes come whatever the weight is.
+            GateKind::Traffic => Side::count(0, self.total - self.idle),
             GateKind::Slow { .. } => Side::Count {
                 above: self.total.checked_sub(self.upper).ok_or(Unknown::Inconsistent)?,
                 below: self.total.checked_sub(self.lower).ok_or(Unknown::Inconsistent)?,
                 total: self.total,
             },
             GateKind::Mean { .. } => {
-                Side::Mean { n: means::mean(self.per, self.total, self.calls, self.counted)?, sum: self.cost }
+                let (n, sum) = means::mean(self.per, self.total, self.calls, self.counted, self.cost)?;
+                Side::Mean { n, sum }
             }
             GateKind::Budget { .. } => Side::Mean { n: self.total, sum: self.cost },
             GateKind::Judged { .. } => {

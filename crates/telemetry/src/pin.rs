@@ -157,6 +157,7 @@ pub(crate) fn choose(gate: &Gate, stable: &[&Series], prices: &PriceTable, wante
             gate.kind,
             GateKind::Share { what: Share::Errors | Share::ClientErrors | Share::Throttled | Share::Truncated, .. }
                 | GateKind::Slow { own: None, .. }
+                | GateKind::Traffic
         );
     let mixed = own && routes::is_mixed(stable, &pin.family);
     Ok(Pin { mixed, ..pin })
@@ -210,9 +211,9 @@ fn family(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) ->
             let tokens = tokens(gate, stable, prices, *what == Mean::Cost, wanted)?;
             let family = requests()?;
             let (per, counted) = means::denominator(definition, &family, &tokens, stable);
-            // What a user's request costs, however often it asks the model; where the tokens of all answers are known.
-            match means::requests_of_users(gate.source, stable).filter(|_| per == Per::Answer) {
-                Some(users) => Ok(Pin { family, tokens, per: Per::User, counted, users, ..Pin::default() }),
+            // What a user's request costs, however often it asks the model.
+            match means::requests_of_users(gate.source, stable) {
+                Some(users) => Ok(Pin { family, tokens, per: means::of_users(per), counted, users, ..Pin::default() }),
                 None => Ok(Pin { family, tokens, per, counted, ..Pin::default() }),
             }
         }

@@ -6,7 +6,7 @@ mod common;
 
 use common::{exposition::capture, *};
 use microapp_core::{
-    counts::{Ask, Before, BeforeResult, Counts, Side, Unknown, Watch},
+    counts::{Ask, Before, BeforeResult, Counts, Per, Side, Unknown, Watch},
     probes::Probe,
     strategy::{Gate, GateKind, Mean, Preset, Share, Slow},
 };
@@ -210,8 +210,9 @@ fn latency_of_users_comes_before_that_of_calls() {
 
 #[test]
 fn cost_is_per_request_of_a_user_where_requests_are_counted_and_twice_the_calls_cost_twice() {
-    // An agent that asks the model twice for each request, beside requests that are counted.
-    let calls = |per_request: f64| {
+    // An agent that asks the model twice for each request, beside requests that are counted; and of calls this share has a
+    // token count.
+    let calls = |per_request: f64, counted: f64| {
         let label = |pairs: &[(&str, &str)]| {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
         };
@@ -227,17 +228,58 @@ fn cost_is_per_request_of_a_user_where_requests_are_counted_and_twice_the_calls_
         vec![
             (label(&http), 50.0),
             (label(&of(REQUESTS, &[])), 50.0 * per_request),
-            (label(&of("gen_ai_client_token_usage_count", &[("gen_ai_token_type", "input")])), 50.0 * per_request),
-            (label(&of("gen_ai_client_token_usage_sum", &[("gen_ai_token_type", "input")])), 5_000.0 * per_request),
-            (label(&of("gen_ai_client_token_usage_sum", &[("gen_ai_token_type", "output")])), 1_000.0 * per_request),
+            (
+                label(&of("gen_ai_client_token_usage_count", &[("gen_ai_token_type", "input")])),
+                50.0 * per_request * counted,
+            ),
+            (
+                label(&of("gen_ai_client_token_usage_sum", &[("gen_ai_token_type", "input")])),
+                5_000.0 * per_request * counted,
+            ),
+            (
+                label(&of("gen_ai_client_token_usage_sum", &[("gen_ai_token_type", "output")])),
+                1_000.0 * per_request * counted,
+            ),
         ]
     };
-    let mut store = Store::default();
-    store.exposes(STABLE, &SCRAPES, &calls(1.0));
-    store.exposes(CANARY, &SCRAPES, &calls(2.0));
     let tokens = GateKind::Mean { what: Mean::Tokens, max: None, max_increase_ppm: Some(100_000) };
-    let (canary, stable) =
-        sides(&store.windows(&subject(vec![gate("tokens", tokens, Preset::OtelGenai)]), 12.0)[0], "tokens");
-    assert_eq!(canary, Some(Side::Mean { n: 50, sum: 12_000 }));
-    assert_eq!(stable, Some(Side::Mean { n: 50, sum: 6_000 }));
+    let tokens = gate("tokens", tokens, Preset::OtelGenai);
+    for (counted, per, said) in [
+        (1.0, Per::User, None),
+        // Streams without usage: what they cost is what the others cost.
+        (
+            0.5,
+            Per::UserCounted,
+            Some(
+                "25 of 50 answers of stable have no token count (streams without usage: set stream_options.include_usage), and \
+                 are taken for like the others",
+            ),
+        ),
+    ] {
+        let mut store = Store::default();
+        store.exposes(STABLE, &SCRAPES, &calls(1.0, counted));
+        store.exposes(CANARY, &SCRAPES, &calls(2.0, counted));
+        let (canary, stable) = sides(&store.windows(&subject(vec![tokens.clone()]), 12.0)[0], "tokens");
+        assert_eq!(canary, Some(Side::Mean { n: 50, sum: 12_000 }), "{per:?}");
+        assert_eq!(stable, Some(Side::Mean { n: 50, sum: 6_000 }), "{per:?}");
+        let mut store = Store::default();
+        store.exposes(STABLE, &EARLIER, &calls(1.0, counted));
+        let found = before(&store, vec![tokens.clone()], &[])["tokens"].clone().unwrap();
+        assert_eq!((found.side, found.per), (Side::Mean { n: 50, sum: 6_000 }, per));
+        assert_eq!(found.caveat.as_deref(), said);
+    }
+}
+
+/// Node's server without routes: of what the canary got, three may be probes and one a scrape.
+#[test]
+fn a_share_of_traffic_leaves_out_what_may_be_probes() {
+    let probes = vec![Probe { path: "/healthz".to_owned(), period: Some(2.0) }];
+    let share = |probes: Vec<Probe>| {
+        let subject = Subject { probes, ..subject(vec![gate("share", GateKind::Traffic, Preset::OtelHttp)]) };
+        match sides(&both("nodeotel").windows(&subject, 12.0)[0], "share").0 {
+            Some(Side::Count { total, .. }) => total,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(share(Vec::new()) - share(probes), 3);
 }

@@ -83,6 +83,8 @@ pub enum Per {
     Counted,
     /// A request of a user to the application.
     User,
+    /// The same, where not all answers have a token count: those without are taken for like the others.
+    UserCounted,
 }
 
 /// What the stable revision did before an attempt, for one gate.

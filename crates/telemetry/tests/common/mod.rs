@@ -199,6 +199,7 @@ pub fn subject(gates: Vec<Gate>) -> Subject {
         interval: Some(5.0),
         back: None,
         probes: Vec::new(),
+        workers: None,
     }
 }
 
