@@ -5,6 +5,7 @@
 //! with, and every series of a canary is new.
 
 mod baseline;
+mod bounds;
 mod caveat;
 pub mod decode;
 mod delta;

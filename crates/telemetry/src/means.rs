@@ -66,7 +66,7 @@ pub(crate) fn requests_of_users(source: Preset, stable: &[&Series]) -> Option<St
     let own = source.watches() == Watches::Calls && !presets::scheme(source).is_gateway();
     let exists = |name: &&&str| {
         let mut good = stable.iter().filter(|series| series.name() == **name && is_of_a_user(series));
-        good.any(|series| last(series) > 0.0) && routes::names_routes(stable, name)
+        good.any(|series| last(series) > 0.0) && !routes::is_mixed(stable, name)
     };
     let names = presets::definition(Preset::OtelHttp).requests;
     names.iter().find(exists).filter(|_| own).map(|name| (*name).to_owned())

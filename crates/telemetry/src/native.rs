@@ -44,7 +44,7 @@ pub(crate) fn as_classic(answer: &Answer, subject: &Subject) -> Option<Answer> {
             }
             GateKind::Slow { what, max_micros, own: None, .. } => {
                 for base in definition.times(*what) {
-                    thresholds.entry(base).or_default().insert((*max_micros, definition.per_second));
+                    thresholds.entry(base).or_default().insert((*max_micros, definition.per_second(base)));
                 }
             }
             _ => {}

@@ -183,10 +183,6 @@ fn write(bad: &str, total: &str, has: &str) -> String {
 
 /// What to set so that a preset would work.
 fn hint(exposed: &Exposed) -> String {
-    if exposed.names().any(|name| name.starts_with("http_server_duration")) {
-        // OpenTelemetry's HTTP conventions of before 1.23, which its Python packages still write by default.
-        return ", or set OTEL_SEMCONV_STABILITY_OPT_IN=http in the pods for the preset otel-http".to_owned();
-    }
     if exposed.names().any(|name| name.starts_with("litellm_")) {
         return ", or use the preset litellm with a virtual key per revision".to_owned();
     }

@@ -34,6 +34,8 @@ pub(crate) enum Ending {
 pub(crate) struct Told {
     /// An HTTP status: a number, or its class (`5xx`, `5`).
     pub(crate) status: &'static str,
+    /// What an earlier generation of the source calls that label.
+    pub(crate) older: &'static str,
     /// A gRPC status, in which a request ends whose HTTP status is 200.
     pub(crate) grpc: &'static str,
     /// The protocol of which `status` is, where that may be gRPC.
@@ -50,7 +52,7 @@ pub(crate) struct Told {
 
 /// A source without any such label.
 pub(crate) const UNTOLD: Told =
-    Told { status: "", grpc: "", protocol: "", flags: "", error: "", class: "", silent: Ending::Good };
+    Told { status: "", older: "", grpc: "", protocol: "", flags: "", error: "", class: "", silent: Ending::Good };
 
 /// An `error.type` that says nothing (OpenTelemetry semantic conventions: the fallback value). Python's instrumentation of
 /// WSGI applications writes it for a stream that its user left as for any other end.
@@ -69,7 +71,9 @@ impl Told {
     /// answer was finished.
     fn of_users(&self, series: &Series) -> Ending {
         let is_grpc = !self.protocol.is_empty() && series.label(self.protocol).starts_with("grpc");
-        let [status, grpc, error] = [self.status, self.grpc, self.error].map(|label| series.label(label));
+        let [status, older, grpc, error] =
+            [self.status, self.older, self.grpc, self.error].map(|label| series.label(label));
+        let status = if status.is_empty() { older } else { status };
         let (status, grpc) = if is_grpc { ("", status) } else { (status, grpc) };
         let left = || is_connection_to_the_user(error) || word(error) == Some(499);
         let ending = [http(status), word(grpc), flagged(series.label(self.flags))].into_iter().flatten().map(of_status);

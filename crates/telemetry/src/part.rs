@@ -7,7 +7,7 @@ use microapp_core::{
 };
 
 use crate::{
-    decode, means,
+    bounds, decode, means,
     own::{self, Picked},
     pin::{self, Pin},
     presets::{self, Definition, FEEDBACK, JUDGES_COST, RESULTS, STARTED, Token, Verdict},
@@ -205,7 +205,7 @@ impl<'a> Reader<'a> {
         let suffix = series.name().strip_prefix(self.pin.family.as_str())?;
         let (is_meant, per_second) = match &self.timed {
             Some(own) => (own.fits(series), own::per_second(&self.pin.family)),
-            None => ((self.definition.user)(series), self.definition.per_second),
+            None => ((self.definition.user)(series), self.definition.per_second(&self.pin.family)),
         };
         if !is_meant {
             return None;
@@ -217,7 +217,7 @@ impl<'a> Reader<'a> {
             return Some(Part::Total { bad: false });
         }
         let le = Some(series.label("le")).filter(|_| suffix == "_bucket")?;
-        let bound = |text: &str| pin::micros(text, per_second);
+        let bound = |text: &str| bounds::micros(text, per_second);
         let is = |pinned: &str| pinned == le || bound(pinned).is_some_and(|pinned| bound(le) == Some(pinned));
         let (upper, lower) = (is(&self.pin.upper), is(&self.pin.lower));
         (upper || lower).then_some(Part::Bucket { upper, lower })

@@ -9,7 +9,7 @@ use microapp_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    means, native,
+    bounds, means, native,
     own::{OwnError, Picked, per_second, series_of, spellings},
     presets::{self, Definition, FEEDBACK, Form, Place, RESULTS, STARTED, Scheme},
     prices::PriceTable,
@@ -182,19 +182,19 @@ fn family(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) ->
             if let Some(unfit) = streams::blind(definition, &family, stable) {
                 return Err(unfit);
             }
-            let told = |label: &&str| {
-                let mut own = stable.iter().filter(|series| series.name() == family && (definition.user)(series));
-                !own.any(|series| !series.label(label).is_empty())
-            };
-            match definition.outcome(what).filter(told) {
-                None => of(family),
-                Some(label) => Err(unfit(
-                    Unknown::NoData,
-                    format!(
-                        "{family} of stable has no label {label}, so that no failure could be seen: this gate could never fail"
-                    ),
-                )),
+            let labels = definition.outcome(what);
+            let is_told = |series: &&&Series| labels.iter().any(|label| !series.label(label).is_empty());
+            let mut own = stable.iter().filter(|series| series.name() == family && (definition.user)(series));
+            if labels.is_empty() || own.any(|series| is_told(&series)) {
+                return of(family);
             }
+            Err(unfit(
+                Unknown::NoData,
+                format!(
+                    "{family} of stable has no label {}, so that no failure could be seen: this gate could never fail",
+                    labels.join(" or ")
+                ),
+            ))
         }
         GateKind::Slow { own: Some(own), max_micros, .. } => own_histogram(own, *max_micros, stable, wanted),
         GateKind::Slow { what, max_micros, own: None, .. } => {
@@ -283,7 +283,7 @@ fn slow(gate: &Gate, what: Slow, max_micros: i64, stable: &[&Series], wanted: &s
         Slow::PerToken => {}
     }
     let family = count.trim_end_matches("_count").to_owned();
-    let (lower, upper) = bounds(&family, stable, max_micros, definition.per_second)?;
+    let (lower, upper) = bounds::around(&family, stable, max_micros, definition.per_second(&family))?;
     Ok(Pin { family, lower, upper, named, ..Pin::default() })
 }
 
@@ -319,7 +319,7 @@ fn own_histogram(own: &OwnHistogram, max_micros: i64, stable: &[&Series], wanted
         return Err(unfit(Unknown::NoData, ratio::nothing(&counted, &text, stable, wanted)));
     }
     let own: Vec<&Series> = stable.iter().copied().filter(|series| meant.fits(series)).collect();
-    let (lower, upper) = bounds(&family, &own, max_micros, per_second(&family))?;
+    let (lower, upper) = bounds::around(&family, &own, max_micros, per_second(&family))?;
     Ok(Pin { family, lower, upper, ..Pin::default() })
 }
 
@@ -441,63 +441,6 @@ fn busiest(definition: &Definition, names: impl Iterator<Item = String>, stable:
         }
     }
     best.map(|(_, name)| name)
-}
-
-/// The bounds around the threshold, as exposed.
-fn bounds(family: &str, stable: &[&Series], max_micros: i64, per_second: i64) -> Result<(String, String), Unfit> {
-    let mut known: BTreeMap<i64, String> = BTreeMap::new();
-    let name = format!("{family}_bucket");
-    if stable.iter().any(|series| series.name() == name && series.label("le") == native::lower(max_micros)) {
-        return Ok((native::lower(max_micros), native::upper(max_micros)));
-    }
-    for series in stable.iter().filter(|series| series.name() == name) {
-        let text = series.label("le");
-        // Nothing takes no time: a bound of 0 (the SDKs' usual bounds begin with it) tells nothing apart.
-        if let Some(micros) = micros(text, per_second).filter(|micros| *micros > 0) {
-            known.entry(micros).or_insert_with(|| text.to_owned());
-        }
-    }
-    let unit = match per_second {
-        1_000 => "ms",
-        1_000_000 => "µs",
-        1_000_000_000 => "ns",
-        _ => "s",
-    };
-    let threshold = seconds(max_micros);
-    let (Some((lowest, low)), Some((highest, top))) = (known.first_key_value(), known.last_key_value()) else {
-        let message = format!("{name} has no finite bucket bounds for stable (a summary has none: expose a histogram)");
-        return Err(unfit(Unknown::MissingBucket, message));
-    };
-    let fatal = |message: String| Unfit { reason: Unknown::MissingBucket, message, fatal: true };
-    if max_micros > *highest {
-        return Err(fatal(format!(
-            "latency threshold {threshold}s is above the highest finite bucket bound {top} {unit} of {family}; nothing \
-             slower can be told apart, so the gate could never fail: choose at most {}s",
-            seconds(*highest)
-        )));
-    }
-    if max_micros < *lowest {
-        let all: Vec<&str> = known.values().map(String::as_str).collect();
-        return Err(fatal(format!(
-            "latency threshold {threshold}s is under the lowest bucket bound {low} {unit} of {family}: choose at least {}s \
-             (its bounds are {} {unit}), or give the histogram finer bounds by a View",
-            seconds(*lowest),
-            all.join(", ")
-        )));
-    }
-    let lower = known.range(..=max_micros).next_back().map_or(low, |(_, text)| text);
-    let upper = known.range(max_micros..).next().map_or(top, |(_, text)| text);
-    Ok((lower.clone(), upper.clone()))
-}
-
-/// A bucket bound in microseconds; `None` for +Inf.
-pub(crate) fn micros(le: &str, per_second: i64) -> Option<i64> {
-    let value: f64 = le.parse().ok()?;
-    value.is_finite().then(|| (value * (1_000_000.0 / per_second as f64)).round() as i64)
-}
-
-fn seconds(micros: i64) -> f64 {
-    micros as f64 / 1_000_000.0
 }
 
 /// The first generation of token counters that counts, or at least exists; where money is counted, all of models with a

@@ -4,10 +4,13 @@
 //! end, no tokens, and no name of the model that answered. So a good call without that name, from a source that names it
 //! elsewhere, is a stream measured to its headers, whatever the source is called.
 
-use microapp_core::counts::{Unfit, Unknown};
+use microapp_core::{
+    counts::{Unfit, Unknown},
+    strategy::Preset,
+};
 
 use crate::{
-    presets::Definition,
+    presets::{self, Definition},
     scopes::{Miss, Scope},
     series::Series,
 };
@@ -199,8 +202,9 @@ pub(crate) fn lengths(definition: &Definition, base: &str, stable: &[&Series]) -
         own.map(last).sum::<f64>()
     };
     let calls = sum(&format!("{base}_sum"), false);
-    let requests = sum("http_server_request_duration_seconds_sum", true)
-        + sum("http_server_duration_milliseconds_sum", true) / 1000.0;
+    let http = presets::definition(Preset::OtelHttp);
+    let seconds = |base: &&str| sum(&format!("{base}_sum"), true) / http.per_second(base) as f64;
+    let requests: f64 = http.durations.iter().map(seconds).sum();
     if sum(&family, false) < 20.0 || 2.0 * calls >= requests {
         return Vec::new();
     }

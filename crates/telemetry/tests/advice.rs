@@ -108,7 +108,6 @@ async fn a_refusal_of_errors_says_which_ratio_the_exporters_counters_make() {
         ("flask", "flask_http_request_total", "status"),
         ("starletteexp", "starlette_requests_total", "status_code"),
         ("nodeprom", "http_requests_total", "code"),
-        ("otelold", "http_server_duration_milliseconds_count", "http_status_code"),
     ] {
         let said = said(&capture(name), share(Share::Errors, Preset::OtelHttp)).await;
         assert!(
@@ -157,7 +156,6 @@ async fn a_refusal_of_latency_says_which_histogram_there_is() {
         ("handmade", "http_request_duration_seconds"),
         ("flask", "flask_http_request_duration_seconds"),
         ("starletteexp", "starlette_request_duration_seconds"),
-        ("otelold", "http_server_duration_milliseconds"),
     ] {
         let said = said(&capture(name), slow(Slow::Response, Preset::OtelHttp)).await;
         assert!(
@@ -199,17 +197,6 @@ async fn another_preset_that_has_the_gates_numbers_is_named_first() {
     let vllm = "vllm:prompt_tokens_total{} http_requests_total{handler=\"/v1/completions\",status=\"2xx\"}";
     let said = said(&of(vllm), share(Share::Errors, Preset::OtelHttp)).await;
     assert!(said.contains("stable has http_requests_total: write telemetry: vllm for this gate"), "{said}");
-}
-
-#[tokio::test]
-async fn the_old_names_of_opentelemetry_are_told_with_what_to_set() {
-    for gate in [share(Share::Errors, Preset::OtelHttp), slow(Slow::Response, Preset::OtelHttp)] {
-        let said = said(&capture("otelold"), gate).await;
-        assert!(
-            said.ends_with(", or set OTEL_SEMCONV_STABILITY_OPT_IN=http in the pods for the preset otel-http"),
-            "{said}"
-        );
-    }
 }
 
 #[tokio::test]
@@ -313,7 +300,8 @@ async fn it_is_asked_once_for_all_gates_and_not_where_a_gate_is_idle_or_fed() {
 
 #[tokio::test(start_paused = true)]
 async fn without_an_answer_the_refusal_stays_as_it_is() {
-    let bare = "stable has no series http_server_request_duration_seconds_count or http_server_request_duration_count with \
+    let bare = "stable has no series http_server_request_duration_seconds_count or http_server_request_duration_count or \
+             http_server_duration_milliseconds_count (nor 1 more of the preset's) with \
                 {namespace=\"fintech\",pod=~\"shop-aaaaaaaaaa-.*\"}";
     for fails in [QueryError::TooLarge, QueryError::Timeout, QueryError::Connect] {
         let asked = Asked { fails: Some(fails), ..Asked::of(&capture("flask")) };

@@ -54,7 +54,6 @@ type Share = (u64, u64);
 #[test]
 fn each_counts_what_its_exporter_saw() {
     let expected: BTreeMap<&str, (Share, Share)> = [
-        ("otelold", ((90, 399), (38, 399))),
         ("instrumentator", ((90, 399), (38, 648))),
         ("starletteexp", ((110, 399), (38, 399))),
         // 5 exceptions of 31 + 19 responses; of 26 that were timed 4 took 3 s.

@@ -81,6 +81,8 @@ fn requests_of_users_of_every_capture_failed_as_often_as_they_did() {
         ("genai", 90, 58, 0),
         ("otelnew", 90, 58, 0),
         ("otelnewv2", 90, 58, 0),
+        // The same by its names of before 1.23.
+        ("otelold", 90, 58, 0),
         // Express hands the status of the provider on: llm400 2, llm401 4, llm404 6 beside 422 and 404, llm429 5; 28 are left
         // of the 45.
         ("nodeotel", 56, 2 * (2 + 4 + 6 + 14 + 15), 10),

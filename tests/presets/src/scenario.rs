@@ -66,7 +66,7 @@ pub const SCENARIOS: &[Scenario] = &[
         gates: None,
         stable: WELL,
         canary: &[(case::NOT_JSON, 120)],
-        must: Must::Say,
+        must: Must::Stop,
     },
     Scenario {
         name: "W1-new",

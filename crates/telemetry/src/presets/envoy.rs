@@ -16,6 +16,6 @@ pub(super) static DEFINITION: Definition = Definition {
     ended: Which::Beside("envoy_cluster_upstream_rq_xx", Told { status: "envoy_response_code_class", ..UNTOLD }),
     refused: Which::Of("envoy_cluster_upstream_rq", Told { status: "envoy_response_code", ..UNTOLD }),
     durations: &["envoy_cluster_upstream_rq_time"],
-    per_second: 1_000,
+    per_second: Some(1_000),
     ..NOTHING
 };

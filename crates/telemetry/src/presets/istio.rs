@@ -15,6 +15,5 @@ pub(super) static DEFINITION: Definition = Definition {
     refused: TOLD,
     throttled: TOLD,
     durations: &["istio_request_duration_milliseconds"],
-    per_second: 1_000,
     ..NOTHING
 };

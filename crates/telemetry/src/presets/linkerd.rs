@@ -21,6 +21,5 @@ pub(super) static DEFINITION: Definition = Definition {
     refused: TOLD,
     throttled: TOLD,
     durations: &["response_latency_ms"],
-    per_second: 1_000,
     ..NOTHING
 };

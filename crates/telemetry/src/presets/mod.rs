@@ -5,17 +5,18 @@ mod evals;
 mod istio;
 mod linkerd;
 mod litellm;
+mod names;
 mod nginx;
 mod otel_genai;
 mod otel_http;
 mod traefik;
 mod vllm;
 
-use microapp_core::strategy::{Gate, GateKind, Judged, Preset, Share, Slow};
+use microapp_core::strategy::{Gate, GateKind, Preset, Share, Slow};
 
 use crate::{
     outcome::{Counted, Ending, Told},
-    own::{Picked, base},
+    own::per_second,
     part::Part,
     pin,
     pin::Pins,
@@ -122,8 +123,8 @@ pub(crate) struct Definition {
     pub(crate) per_token: &'static [&'static str],
     /// Histograms of how long streams took to their end, counted beside the requests.
     pub(crate) generation: &'static [&'static str],
-    /// How many of their units are one second.
-    pub(crate) per_second: i64,
+    /// How many of their units are one second, where their names do not say it.
+    pub(crate) per_second: Option<i64>,
     /// Counters of tokens; those of one generation are pinned together.
     pub(crate) tokens: &'static [Generation],
     /// Labels that name the model that answered, the surest first.
@@ -157,7 +158,7 @@ pub(crate) const NOTHING: Definition = Definition {
     first_token: &[],
     per_token: &[],
     generation: &[],
-    per_second: 1,
+    per_second: None,
     tokens: &[],
     model: &[],
     names_answers: false,
@@ -281,14 +282,21 @@ impl Definition {
         which.told().zip(self.side).is_some_and(|(told, side)| told.ending(side, series) == so)
     }
 
-    /// The label that says of every request how it ended, where there is one: without it no bad one could be seen.
-    pub(crate) fn outcome(&self, what: &Share) -> Option<&'static str> {
+    /// The label that says of every request how it ended, in each generation, where there is one: without it no bad one
+    /// could be seen.
+    pub(crate) fn outcome(&self, what: &Share) -> Vec<&'static str> {
         let told = match self.which(what) {
             Which::Among(told) | Which::Of(_, told) => told,
-            Which::None | Which::Beside(..) => return None,
+            Which::None | Which::Beside(..) => return Vec::new(),
         };
-        let label = if *what == Share::Errors && !told.class.is_empty() { told.class } else { told.status };
-        Some(label).filter(|label| !label.is_empty())
+        let labels =
+            if *what == Share::Errors && !told.class.is_empty() { [told.class, ""] } else { [told.status, told.older] };
+        labels.into_iter().filter(|label| !label.is_empty()).collect()
+    }
+
+    /// How many units of a histogram are one second.
+    pub(crate) fn per_second(&self, base: &str) -> i64 {
+        self.per_second.unwrap_or_else(|| per_second(base))
     }
 
     /// Histograms of a time.
@@ -379,6 +387,7 @@ pub const fn scheme(preset: Preset) -> Scheme {
 }
 
 pub(crate) use evals::{FEEDBACK, JUDGES_COST, RESULTS, STARTED, Verdict, verdict};
+pub(crate) use names::{Form, candidates, histogram, needed, witnesses};
 
 /// Does the gate read this scheme, or may it, where nothing is pinned yet (`None`)? Judges cost money too.
 pub(crate) fn reads(gate: &Gate, scheme: Scheme, pins: Option<&Pins>) -> bool {
@@ -393,106 +402,7 @@ pub(crate) fn reads(gate: &Gate, scheme: Scheme, pins: Option<&Pins>) -> bool {
 pub(crate) fn is_judges(gate: &Gate, scheme: Scheme) -> bool {
     scheme == Scheme::Evals && matches!(gate.kind, GateKind::Budget { .. }) && definition(gate.source).scheme != scheme
 }
-
-/// Every name that a gate may turn out to need of a scheme, for preflight.
-pub(crate) fn candidates(gate: &Gate, scheme: Scheme) -> Vec<String> {
-    if is_judges(gate, scheme) {
-        return vec![JUDGES_COST.to_owned()];
-    }
-    let definition = definition(gate.source);
-    let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    let counted = || definition.tokens.iter().filter_map(|generation| generation.counted).map(str::to_owned);
-    match &gate.kind {
-        GateKind::Share { what: Share::Ratio { bad, total }, .. } => {
-            [bad, total].into_iter().filter_map(|text| Some(Picked::parse(text).ok()?.name)).collect()
-        }
-        GateKind::Share { what, .. } => match definition.place(what) {
-            Place::Nowhere => Vec::new(),
-            Place::Requests => own(definition.requests),
-            Place::Beside(bad) => [own(definition.requests), own(&[bad])].concat(),
-            Place::Of(total) => own(&[total]),
-        },
-        GateKind::Slow { own: Some(own), .. } => histogram(base(own), Form::Unknown),
-        GateKind::Slow { what, own: None, .. } => {
-            definition.times(*what).iter().flat_map(|base| histogram(base, Form::Unknown)).collect()
-        }
-        GateKind::Mean { .. } => {
-            let users = if definition.scheme == Scheme::Pods { otel_http::DEFINITION.requests } else { &[] };
-            let requests = [own(definition.requests), own(users)].concat();
-            requests.into_iter().chain(own_names(definition)).chain(counted()).collect()
-        }
-        GateKind::Budget { .. } => {
-            let requests = own(definition.requests).into_iter();
-            requests.chain(own_names(definition)).chain(counted()).chain(own(definition.spend)).collect()
-        }
-        GateKind::Judged { what: Judged::Feedback, .. } => own(&[FEEDBACK]),
-        GateKind::Judged { .. } => own(&[STARTED, RESULTS]),
-        // A query of the user's brings its own numbers; the requests tell that the targets live.
-        GateKind::Model { .. } => own(definition.by_model()),
-        GateKind::Traffic | GateKind::Query { .. } => own(definition.requests),
-        GateKind::Saturation { .. } => [own(definition.cache), own(definition.queue)].concat(),
-    }
-}
-
-/// The names without which a gate has nothing to count: of means and budgets the requests alone are not enough.
-pub(crate) fn needed(gate: &Gate, scheme: Scheme) -> Vec<String> {
-    let mut names = candidates(gate, scheme);
-    if matches!(gate.kind, GateKind::Mean { .. } | GateKind::Budget { .. }) {
-        names.retain(|name| !definition(gate.source).requests.contains(&name.as_str()));
-    }
-    names
-}
-
-/// What preflight asks for beside, once, to see what a gate would miss.
-pub(crate) fn witnesses(gate: &Gate, scheme: Scheme) -> Vec<String> {
-    if is_judges(gate, scheme) {
-        return Vec::new();
-    }
-    let definition = definition(gate.source);
-    let all = |bases: &[&str], suffix: &str| bases.iter().map(|base| format!("{base}{suffix}")).collect::<Vec<_>>();
-    match gate.kind {
-        GateKind::Share { what: Share::Errors, .. } if definition.names_answers => {
-            [all(definition.first_token, "_count"), all(definition.generation, "_count")].concat()
-        }
-        GateKind::Slow { what: Slow::Response, .. } if definition.names_answers => {
-            let http = ["http_server_request_duration_seconds", "http_server_duration_milliseconds"];
-            [all(definition.durations, "_sum"), all(&http, "_sum")].concat()
-        }
-        GateKind::Share { .. }
-        | GateKind::Slow { .. }
-        | GateKind::Mean { .. }
-        | GateKind::Budget { .. }
-        | GateKind::Judged { .. }
-        | GateKind::Model { .. }
-        | GateKind::Traffic
-        | GateKind::Saturation { .. }
-        | GateKind::Query { .. } => Vec::new(),
-    }
-}
-
-fn own_names(definition: &Definition) -> impl Iterator<Item = String> {
-    definition.token_names().map(str::to_owned)
-}
-
 /// Names of the model that a series is about, the surest first.
 pub(crate) fn models<'a>(definition: &Definition, series: &'a Series) -> Vec<&'a str> {
     definition.model.iter().map(|label| series.label(label)).collect()
-}
-
-/// How a histogram is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    Classic,
-    Native,
-    Unknown,
-}
-
-/// The names of a histogram's series.
-pub(crate) fn histogram(base: &str, form: Form) -> Vec<String> {
-    let classic = [format!("{base}_count"), format!("{base}_bucket")];
-    match form {
-        Form::Classic => classic.to_vec(),
-        Form::Native => vec![base.to_owned()],
-        Form::Unknown => classic.into_iter().chain([base.to_owned()]).collect(),
-    }
 }
