@@ -6,7 +6,11 @@ use microapp_core::counts::{Unfit, Unknown};
 
 use crate::{native, series::Series};
 
-/// Those around the threshold, as exposed: lower, upper.
+/// A default threshold is taken at a bound that is so near to it: OpenTelemetry's calls to models have one at 2.56 s, HTTP
+/// servers and gateways at 2.5 s.
+const NEAR: f64 = 0.05;
+
+/// Those around the threshold, as exposed: lower, upper. `defaulted`: nobody has chosen the threshold.
 ///
 /// # Errors
 /// It lies outside of all of them, or there are none.
@@ -15,6 +19,7 @@ pub(crate) fn around(
     stable: &[&Series],
     max_micros: i64,
     per_second: i64,
+    defaulted: bool,
 ) -> Result<(String, String), Unfit> {
     let mut known: BTreeMap<i64, String> = BTreeMap::new();
     let name = format!("{family}_bucket");
@@ -61,6 +66,11 @@ pub(crate) fn around(
                 all.join(", ")
             ),
         ));
+    }
+    let far = |micros: i64| (micros - max_micros).abs() as f64 / max_micros as f64;
+    let nearest = known.iter().min_by(|(one, _), (other, _)| far(**one).total_cmp(&far(**other)));
+    if let Some((_, bound)) = nearest.filter(|(micros, _)| defaulted && far(**micros) <= NEAR) {
+        return Ok((bound.clone(), bound.clone()));
     }
     let lower = known.range(..=max_micros).next_back().map_or(low, |(_, text)| text);
     let upper = known.range(max_micros..).next().map_or(top, |(_, text)| text);

@@ -7,6 +7,7 @@ use microapp_core::{
 };
 
 use crate::{
+    bounds,
     delta::{Known, Wanted, increments},
     means,
     outcome::OTHER,
@@ -39,12 +40,16 @@ pub(crate) fn caveat(
         GateKind::Share { what: Share::Throttled, .. } => streams::unrefused(definition, &pin.family, stable),
         GateKind::Slow { what: Slow::Response, .. } => {
             let lengths = streams::lengths(definition, &pin.family, stable);
-            bounds(pin).into_iter().chain(lengths).chain(streams::waits(definition, &pin.family, stable)).collect()
+            bounds(gate, pin)
+                .into_iter()
+                .chain(lengths)
+                .chain(streams::waits(definition, &pin.family, stable))
+                .collect()
         }
         GateKind::Slow { what: Slow::FirstToken, .. } => {
-            bounds(pin).into_iter().chain(streams::waits(definition, &pin.family, stable)).collect()
+            bounds(gate, pin).into_iter().chain(streams::waits(definition, &pin.family, stable)).collect()
         }
-        GateKind::Slow { what: Slow::PerToken, .. } => bounds(pin).into_iter().collect(),
+        GateKind::Slow { what: Slow::PerToken, .. } => bounds(gate, pin).into_iter().collect(),
         GateKind::Mean { what, .. } => means::caveats(definition, pin, stable, (what == Mean::Cost).then_some(prices)),
         GateKind::Budget { .. } => budget(gate, pin, targets, stable, prices),
         GateKind::Judged { .. } => anybodys(subject, &pin.family, stable).into_iter().collect(),
@@ -143,9 +148,18 @@ fn other(gate: &Gate, pin: &Pin, stable: &[&Series]) -> Option<String> {
     })
 }
 
-/// The threshold lies between two bounds that are more than 1.5 times apart: nobody knows of what lies between.
-fn bounds(pin: &Pin) -> Option<String> {
+/// The threshold lies between two bounds that are more than 1.5 times apart: nobody knows of what lies between. One that
+/// nobody chose is taken at the nearest.
+fn bounds(gate: &Gate, pin: &Pin) -> Option<String> {
     let (lower, upper) = (pin.lower.parse::<f64>().ok()?, pin.upper.parse::<f64>().ok()?);
+    if let GateKind::Slow { max_micros, .. } = &gate.kind
+        && gate.defaulted
+        && pin.lower == pin.upper
+    {
+        let per_second = presets::definition(gate.source).per_second(&pin.family);
+        return (bounds::micros(&pin.upper, per_second) != Some(*max_micros))
+            .then(|| format!("its threshold is taken at the bucket bound {upper} of {}", pin.family));
+    }
     (upper > 1.5 * lower).then(|| {
         format!(
             "its threshold lies between the bucket bounds {lower} and {upper} of {}: a request fails it over the upper \

@@ -60,21 +60,21 @@ pub(crate) fn denominator(
     }
 }
 
-/// The counter of requests of users that the pods of a source of calls expose beside it, where it names their routes:
-/// otherwise probes would be among them, of which a canary has a larger share.
+/// The counter of requests of users that the pods of a source of calls expose beside it, where it names their routes.
 pub(crate) fn requests_of_users(source: Preset, stable: &[&Series]) -> Option<String> {
     let own = source.watches() == Watches::Calls && !presets::scheme(source).is_gateway();
     let exists = |name: &&&str| {
         let mut good = stable.iter().filter(|series| series.name() == **name && is_of_a_user(series));
-        good.any(|series| last(series) > 0.0) && !routes::is_mixed(stable, name)
+        good.any(|series| last(series) > 0.0)
     };
     let names = presets::definition(Preset::OtelHttp).requests;
     names.iter().find(exists).filter(|_| own).map(|name| (*name).to_owned())
 }
 
-/// An answer that a user got and that did not fail.
+/// An answer that a user got and that did not fail. Of what names no route nobody knows whose it was: with probes and
+/// scrapes among them, of which a canary has a larger share, it would seem to cost less.
 pub(crate) fn is_of_a_user(series: &Series) -> bool {
-    presets::definition(Preset::OtelHttp).is_good(series)
+    routes::is_named(series) && presets::definition(Preset::OtelHttp).is_good(series)
 }
 
 /// The same per request of a user.

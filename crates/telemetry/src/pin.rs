@@ -283,7 +283,7 @@ fn slow(gate: &Gate, what: Slow, max_micros: i64, stable: &[&Series], wanted: &s
         Slow::PerToken => {}
     }
     let family = count.trim_end_matches("_count").to_owned();
-    let (lower, upper) = bounds::around(&family, stable, max_micros, definition.per_second(&family))?;
+    let (lower, upper) = bounds::around(&family, stable, max_micros, definition.per_second(&family), gate.defaulted)?;
     Ok(Pin { family, lower, upper, named, ..Pin::default() })
 }
 
@@ -319,7 +319,7 @@ fn own_histogram(own: &OwnHistogram, max_micros: i64, stable: &[&Series], wanted
         return Err(unfit(Unknown::NoData, ratio::nothing(&counted, &text, stable, wanted)));
     }
     let own: Vec<&Series> = stable.iter().copied().filter(|series| meant.fits(series)).collect();
-    let (lower, upper) = bounds::around(&family, &own, max_micros, per_second(&family))?;
+    let (lower, upper) = bounds::around(&family, &own, max_micros, per_second(&family), false)?;
     Ok(Pin { family, lower, upper, ..Pin::default() })
 }
 

@@ -81,6 +81,11 @@ impl<'a> Routes<'a> {
     }
 }
 
+/// Does it name a route?
+pub(crate) fn is_named(series: &Series) -> bool {
+    route(series).is_some()
+}
+
 /// Does the family name the route of its requests at all?
 pub(crate) fn names_routes(stable: &[&Series], wanted: &str) -> bool {
     stable.iter().any(|series| family(series.name()) == family(wanted) && route(series).is_some())

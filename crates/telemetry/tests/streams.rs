@@ -218,7 +218,6 @@ fn mean(found: &Before) -> (i128, u64, Per) {
 fn a_mean_of_tokens_is_that_of_the_bill_whoever_counts_them() {
     // The stand-in billed 120 tokens an answer.
     for (name, counted, per, told) in [
-        ("otelold", 157, Per::Counted, "142 of 299 answers of stable have no token count"),
         ("nodeotel", 172, Per::Counted, "100 of 272 answers of stable have no token count"),
         ("langchain-traceloop", 10, Per::Counted, "5 of 15 answers of stable have no token count"),
         ("langchain-agent-genai", 20, Per::Answer, ""),

@@ -202,10 +202,24 @@ fn latency_of_users_comes_before_that_of_calls() {
     let mut store = Store::default();
     store.exposes(STABLE, &EARLIER, &capture("otelnewv2"));
     // By hand: le="2.5" against the count, over /ask and /stream and what has no route.
-    let found = before(&store, vec![latency], &[])["latency"].clone().unwrap();
+    let found = before(&store, vec![latency.clone()], &[])["latency"].clone().unwrap();
     assert_eq!(found.source, Some(Preset::OtelHttp));
     let Side::Count { above, .. } = found.side else { panic!() };
     assert_eq!(above, 38, "19 streams of 3 s in each of two passes of the traffic");
+    assert_eq!(found.caveat, None);
+
+    // The default of 2.56 s, which is a bound of calls to models: what took between 2.5 and 5 s would be neither.
+    let GateKind::Slow { what, slow_ppm, own, .. } = latency.kind.clone() else { panic!() };
+    let near = Gate { kind: GateKind::Slow { what, slow_ppm, own, max_micros: 2_560_000 }, ..latency };
+    let found = before(&store, vec![near.clone()], &[])["latency"].clone().unwrap();
+    assert!(matches!(found.side, Side::Count { above: 38, below: 38, .. }), "{found:?}");
+    assert_eq!(
+        found.caveat.as_deref(),
+        Some("its threshold is taken at the bucket bound 2.5 of http_server_request_duration_seconds")
+    );
+    let chosen = Gate { defaulted: false, ..near };
+    let found = before(&store, vec![chosen], &[])["latency"].clone().unwrap();
+    assert!(matches!(found.side, Side::Count { above: 0, below: 38, .. }), "as it is written: {found:?}");
 }
 
 #[test]
