@@ -44,8 +44,9 @@ pub(crate) fn baseline(subject: &Subject, asked: &[(Query, &Answer)], prices: &P
     let slices = asked.iter().filter(|(query, _)| query.brings == Brings::Slices);
     let slices: BTreeMap<Scheme, Distinct> =
         slices.map(|(query, answer)| (query.scheme, distinct(query.scheme, &answer.series, LAG))).collect();
+    let every = gap(subject, asked, Scheme::Pods).map(|seconds| (seconds * 1000.0) as i64);
     for (_, gate) in counted {
-        let (found, pin) = match look(subject, gate, &slices, prices) {
+        let (found, pin) = match look(subject, gate, &slices, prices, every) {
             Ok((before, pin)) => (Ok(Before { source: Some(gate.source), ..before }), Some(pin)),
             Err(unfit) => (Err(unfit), None),
         };
@@ -129,6 +130,7 @@ fn look(
     gate: &Gate,
     slices: &BTreeMap<Scheme, Distinct>,
     prices: &PriceTable,
+    every: Option<i64>,
 ) -> Result<(Before, Pin), Unfit> {
     let of = |scheme: Scheme| slices.get(&scheme).map_or_else(|| Cow::Owned(distinct(scheme, &[], LAG)), Cow::Borrowed);
     let is_there = |slices: &Distinct| {
@@ -137,13 +139,13 @@ fn look(
     };
     let own = presets::scheme(gate.source);
     let scraped = of(own);
-    let mut unfit = match before(subject, &scraped, gate, prices) {
+    let mut unfit = match before(subject, &scraped, gate, prices, every) {
         Err(unfit) if !unfit.fatal && !is_there(&scraped) => unfit,
         found => return found,
     };
     for scheme in own.ways().skip(1) {
         let pushed = of(scheme);
-        match before(subject, &pushed, gate, prices) {
+        match before(subject, &pushed, gate, prices, every) {
             Err(_) if !is_there(&pushed) => {
                 if pushed.series.iter().any(|series| series.name() == pushed::BEAT) {
                     unfit.message = format!("{}; {}", unfit.message, pushed::unpromoted());
@@ -212,14 +214,22 @@ const fn is_counted(side: Side) -> bool {
     matches!(side, Side::Count { .. } | Side::Late { .. })
 }
 
-fn before(subject: &Subject, slices: &Distinct, gate: &Gate, prices: &PriceTable) -> Result<(Before, Pin), Unfit> {
+/// `every`: how far the scrapes of pods are apart, in milliseconds.
+fn before(
+    subject: &Subject,
+    slices: &Distinct,
+    gate: &Gate,
+    prices: &PriceTable,
+    every: Option<i64>,
+) -> Result<(Before, Pin), Unfit> {
     let scheme = slices.scheme;
     let wanted = subject.selector(scheme, &[&subject.stable], false).render();
     let (targets, twins) = (slices.targets(subject), slices.caveat());
     let stable: Vec<&Series> = targets.iter().flat_map(|target| target.series.iter().map(|(_, s)| *s)).collect();
     let pin = lately(subject, gate, pin::choose(gate, &stable, prices, &wanted)?, &targets, prices);
     let note = ratio::look(&gate.kind, &stable)?;
-    let wanted_gate = [Wanted { index: 0, reader: Reader::new(gate, &pin, prices).probed(&subject.probes) }];
+    let reader = Reader::new(gate, &pin, prices).probed(&subject.probes).scraped(every);
+    let wanted_gate = [Wanted { index: 0, reader }];
     if let Some(unfit) = unfit(subject, &targets, &wanted_gate[0].reader, &wanted) {
         return Err(unfit);
     }

@@ -60,21 +60,38 @@ pub(crate) fn denominator(
     }
 }
 
+/// Counters of requests by route and status that other exporters have: prometheus-fastapi-instrumentator and tutorials,
+/// starlette_exporter, prometheus_flask_exporter, express-prom-bundle.
+const OTHERS: [&str; 4] = [
+    "http_requests_total",
+    "starlette_requests_total",
+    "flask_http_request_duration_seconds_count",
+    "http_request_duration_seconds_count",
+];
+
+/// Where requests of users may be counted beside the calls of a source.
+pub(crate) fn users() -> impl Iterator<Item = &'static str> {
+    presets::definition(Preset::OtelHttp).requests.iter().copied().chain(OTHERS)
+}
+
 /// The counter of requests of users that the pods of a source of calls expose beside it, where it names their routes.
 pub(crate) fn requests_of_users(source: Preset, stable: &[&Series]) -> Option<String> {
     let own = source.watches() == Watches::Calls && !presets::scheme(source).is_gateway();
-    let exists = |name: &&&str| {
-        let mut good = stable.iter().filter(|series| series.name() == **name && is_of_a_user(series));
+    let exists = |name: &&str| {
+        let mut good = stable.iter().filter(|series| series.name() == *name && is_of_a_user(series));
         good.any(|series| last(series) > 0.0)
     };
-    let names = presets::definition(Preset::OtelHttp).requests;
-    names.iter().find(exists).filter(|_| own).map(|name| (*name).to_owned())
+    users().find(exists).filter(|_| own).map(str::to_owned)
 }
 
 /// An answer that a user got and that did not fail. Of what names no route nobody knows whose it was: with probes and
 /// scrapes among them, of which a canary has a larger share, it would seem to cost less.
 pub(crate) fn is_of_a_user(series: &Series) -> bool {
-    routes::is_named(series) && presets::definition(Preset::OtelHttp).is_good(series)
+    let is_good = || match OTHERS.contains(&series.name()) {
+        true => routes::is_answered(series),
+        false => presets::definition(Preset::OtelHttp).is_good(series),
+    };
+    routes::is_named(series) && is_good()
 }
 
 /// The same per request of a user.

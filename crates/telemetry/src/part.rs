@@ -89,6 +89,8 @@ pub(crate) struct Reader<'a> {
     timed: Option<Picked>,
     prices: &'a PriceTable,
     probes: &'a [Probe],
+    /// How far two scrapes are apart, in milliseconds, where an increment is of more than one.
+    every: Option<i64>,
 }
 
 impl<'a> Reader<'a> {
@@ -104,7 +106,7 @@ impl<'a> Reader<'a> {
             GateKind::Slow { own: Some(own), .. } => own::series_of(own).ok(),
             _ => None,
         };
-        Self { gate, pin, definition: presets::definition(gate.source), own, timed, prices, probes: &[] }
+        Self { gate, pin, definition: presets::definition(gate.source), own, timed, prices, probes: &[], every: None }
     }
 
     /// Of pods that are probed like this.
@@ -113,9 +115,16 @@ impl<'a> Reader<'a> {
         Self { probes, ..self }
     }
 
+    /// Of increments over several scrapes, so many milliseconds apart.
+    #[must_use]
+    pub(crate) fn scraped(self, every: Option<i64>) -> Self {
+        Self { every, ..self }
+    }
+
     /// How many of the requests of so many milliseconds may be of nobody.
     pub(crate) fn idle(&self, millis: i64) -> u64 {
-        if self.pin.mixed { routes::background(self.probes, millis) } else { 0 }
+        let scrapes = self.every.map_or(1, |every| u64::try_from(millis / every.max(1)).unwrap_or(0).max(1));
+        if self.pin.mixed { routes::background(self.probes, millis) + scrapes } else { 0 }
     }
 
     /// Which part the series plays, if any.

@@ -86,6 +86,11 @@ pub(crate) fn is_named(series: &Series) -> bool {
     route(series).is_some()
 }
 
+/// Does it say that it was answered well?
+pub(crate) fn is_answered(series: &Series) -> bool {
+    status(series).is_some_and(|status| status.starts_with(['2', '3']))
+}
+
 /// Does the family name the route of its requests at all?
 pub(crate) fn names_routes(stable: &[&Series], wanted: &str) -> bool {
     stable.iter().any(|series| family(series.name()) == family(wanted) && route(series).is_some())
@@ -123,12 +128,11 @@ fn family(name: &str) -> &str {
     suffix.map_or(name, |suffix| &name[..name.len() - suffix.len()])
 }
 
-/// How many requests that no user made may have reached a pod in so many milliseconds, at most, where its series do not
-/// name routes: each probe at its pace, and one scrape.
+/// How many probes may have reached a pod in so many milliseconds, at most: each at its pace.
 pub(crate) fn background(probes: &[Probe], millis: i64) -> u64 {
     let seconds = millis.max(0) as f64 / 1000.0;
     let probes = probes.iter().filter_map(|probe| probe.period).map(|period| (seconds / period).ceil() as u64);
-    probes.sum::<u64>() + 1
+    probes.sum()
 }
 
 #[cfg(test)]
@@ -179,7 +183,7 @@ mod tests {
     fn what_may_be_probes_is_never_fewer_than_came() {
         let probe = |period| Probe { path: "/healthz".to_owned(), period };
         let probes = [probe(Some(10.0)), probe(Some(4.0)), probe(None)];
-        assert_eq!(background(&probes, 5_000), 1 + 2 + 1);
-        assert_eq!(background(&[], 5_000), 1, "a scrape");
+        assert_eq!(background(&probes, 5_000), 1 + 2);
+        assert_eq!(background(&[], 5_000), 0);
     }
 }

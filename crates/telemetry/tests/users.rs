@@ -134,6 +134,7 @@ fn where_some_requests_have_no_route_those_answered_well_may_be_scrapes() {
     stable.exposes(STABLE, &EARLIER, &capture(name));
     let found = before(&stable, vec![errors_of(Preset::OtelHttp)], &[]);
     let caveat = found["errors"].clone().unwrap().caveat.unwrap();
+    // One scrape in each 5 s of the 103 s, and there were no more without a route than 33.
     assert!(
         caveat.contains("http_server_request_duration_count does not name the route of all: up to ")
             && caveat.contains(" of its 146 requests are probes and scrapes, which no Pass counts"),
@@ -226,60 +227,60 @@ fn latency_of_users_comes_before_that_of_calls() {
 fn cost_is_per_request_of_a_user_where_requests_are_counted_and_twice_the_calls_cost_twice() {
     // An agent that asks the model twice for each request, beside requests that are counted; and of calls this share has a
     // token count.
-    let calls = |per_request: f64, counted: f64| {
-        let label = |pairs: &[(&str, &str)]| {
-            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    let calls =
+        |(family, route, status): (&'static str, &'static str, &'static str), per_request: f64, counted: f64| {
+            let label = |pairs: &[(&str, &str)]| {
+                pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+            };
+            let chat = [("gen_ai_operation_name", "chat"), ("gen_ai_response_model", "gpt-5-nano-2025-08-07")];
+            let of = |name: &'static str, more: &[(&'static str, &'static str)]| -> Vec<(&'static str, &'static str)> {
+                [("__name__", name)].into_iter().chain(chat).chain(more.iter().copied()).collect()
+            };
+            let http = [("__name__", family), (route, "/ask"), (status, "200")];
+            vec![
+                (label(&http), 50.0),
+                (label(&of(REQUESTS, &[])), 50.0 * per_request),
+                (
+                    label(&of("gen_ai_client_token_usage_count", &[("gen_ai_token_type", "input")])),
+                    50.0 * per_request * counted,
+                ),
+                (
+                    label(&of("gen_ai_client_token_usage_sum", &[("gen_ai_token_type", "input")])),
+                    5_000.0 * per_request * counted,
+                ),
+                (
+                    label(&of("gen_ai_client_token_usage_sum", &[("gen_ai_token_type", "output")])),
+                    1_000.0 * per_request * counted,
+                ),
+            ]
         };
-        let chat = [("gen_ai_operation_name", "chat"), ("gen_ai_response_model", "gpt-5-nano-2025-08-07")];
-        let of = |name: &'static str, more: &[(&'static str, &'static str)]| -> Vec<(&'static str, &'static str)> {
-            [("__name__", name)].into_iter().chain(chat).chain(more.iter().copied()).collect()
-        };
-        let http = [
-            ("__name__", "http_server_request_duration_seconds_count"),
-            ("http_route", "/ask"),
-            ("http_response_status_code", "200"),
-        ];
-        vec![
-            (label(&http), 50.0),
-            (label(&of(REQUESTS, &[])), 50.0 * per_request),
-            (
-                label(&of("gen_ai_client_token_usage_count", &[("gen_ai_token_type", "input")])),
-                50.0 * per_request * counted,
-            ),
-            (
-                label(&of("gen_ai_client_token_usage_sum", &[("gen_ai_token_type", "input")])),
-                5_000.0 * per_request * counted,
-            ),
-            (
-                label(&of("gen_ai_client_token_usage_sum", &[("gen_ai_token_type", "output")])),
-                1_000.0 * per_request * counted,
-            ),
-        ]
-    };
     let tokens = GateKind::Mean { what: Mean::Tokens, max: None, max_increase_ppm: Some(100_000) };
     let tokens = gate("tokens", tokens, Preset::OtelGenai);
-    for (counted, per, said) in [
-        (1.0, Per::User, None),
+    let otel = ("http_server_request_duration_seconds_count", "http_route", "http_response_status_code");
+    let half = "25 of 50 answers of stable have no token count (streams without usage: set \
+                stream_options.include_usage), and are taken for like the others";
+    for (http, counted, per, said) in [
+        (otel, 1.0, Per::User, None),
         // Streams without usage: what they cost is what the others cost.
-        (
-            0.5,
-            Per::UserCounted,
-            Some(
-                "25 of 50 answers of stable have no token count (streams without usage: set stream_options.include_usage), and \
-                 are taken for like the others",
-            ),
-        ),
+        (otel, 0.5, Per::UserCounted, Some(half)),
+        // By its names of before, and by those of other exporters.
+        (("http_server_duration_milliseconds_count", "http_target", "http_status_code"), 1.0, Per::User, None),
+        (("http_requests_total", "handler", "status"), 1.0, Per::User, None),
+        (("starlette_requests_total", "path", "status_code"), 1.0, Per::User, None),
+        (("flask_http_request_duration_seconds_count", "path", "status"), 1.0, Per::User, None),
+        (("http_request_duration_seconds_count", "path", "status_code"), 1.0, Per::User, None),
     ] {
+        let name = http.0;
         let mut store = Store::default();
-        store.exposes(STABLE, &SCRAPES, &calls(1.0, counted));
-        store.exposes(CANARY, &SCRAPES, &calls(2.0, counted));
+        store.exposes(STABLE, &SCRAPES, &calls(http, 1.0, counted));
+        store.exposes(CANARY, &SCRAPES, &calls(http, 2.0, counted));
         let (canary, stable) = sides(&store.windows(&subject(vec![tokens.clone()]), 12.0)[0], "tokens");
-        assert_eq!(canary, Some(Side::Mean { n: 50, sum: 12_000 }), "{per:?}");
-        assert_eq!(stable, Some(Side::Mean { n: 50, sum: 6_000 }), "{per:?}");
+        assert_eq!(canary, Some(Side::Mean { n: 50, sum: 12_000 }), "{name} {per:?}");
+        assert_eq!(stable, Some(Side::Mean { n: 50, sum: 6_000 }), "{name} {per:?}");
         let mut store = Store::default();
-        store.exposes(STABLE, &EARLIER, &calls(1.0, counted));
+        store.exposes(STABLE, &EARLIER, &calls(http, 1.0, counted));
         let found = before(&store, vec![tokens.clone()], &[])["tokens"].clone().unwrap();
-        assert_eq!((found.side, found.per), (Side::Mean { n: 50, sum: 6_000 }, per));
+        assert_eq!((found.side, found.per), (Side::Mean { n: 50, sum: 6_000 }, per), "{name}");
         assert_eq!(found.caveat.as_deref(), said);
     }
 }

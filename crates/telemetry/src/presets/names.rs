@@ -3,7 +3,10 @@
 use microapp_core::strategy::{Gate, GateKind, Judged, Share, Slow};
 
 use super::{Definition, FEEDBACK, JUDGES_COST, Place, RESULTS, STARTED, Scheme, definition, is_judges, otel_http};
-use crate::own::{Picked, base};
+use crate::{
+    means,
+    own::{Picked, base},
+};
 
 /// Every name that a gate may turn out to need of a scheme, for preflight.
 pub(crate) fn candidates(gate: &Gate, scheme: Scheme) -> Vec<String> {
@@ -28,9 +31,9 @@ pub(crate) fn candidates(gate: &Gate, scheme: Scheme) -> Vec<String> {
             definition.times(*what).iter().flat_map(|base| histogram(base, Form::Unknown)).collect()
         }
         GateKind::Mean { .. } => {
-            let users = if definition.scheme == Scheme::Pods { otel_http::DEFINITION.requests } else { &[] };
-            let requests = [own(definition.requests), own(users)].concat();
-            requests.into_iter().chain(own_names(definition)).chain(counted()).collect()
+            let users = means::users().filter(|_| definition.scheme == Scheme::Pods).map(str::to_owned);
+            let requests = own(definition.requests).into_iter().chain(users);
+            requests.chain(own_names(definition)).chain(counted()).collect()
         }
         GateKind::Budget { .. } => {
             let requests = own(definition.requests).into_iter();
