@@ -98,12 +98,12 @@ impl Cluster {
 
     /// A rollout with its route. Someone who may not read routes sees the rest.
     async fn beside(&self, rollout: MicroAppRollout) -> Result<View, Failure> {
-        let register = match self.timed(self.routes.get_opt(&names::route(&rollout.name_any()))).await {
-            Ok(route) => route.as_ref().and_then(register_of),
-            Err(failure) if failure.message.contains("forbidden") => None,
+        let (register, hidden) = match self.timed(self.routes.get_opt(&names::route(&rollout.name_any()))).await {
+            Ok(route) => (route.as_ref().and_then(register_of), false),
+            Err(failure) if failure.is_forbidden() => (None, true),
             Err(failure) => return Err(failure),
         };
-        Ok(View { rollout, register, now: Timestamp::now() })
+        Ok(View { rollout, register, hidden, now: Timestamp::now() })
     }
 
     /// The rollout now and after each of its changes.

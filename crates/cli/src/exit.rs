@@ -48,6 +48,11 @@ impl Failure {
         Self { exit: Exit::Error, message: message.to_string() }
     }
 
+    /// Is it the want of a right?
+    pub fn is_forbidden(&self) -> bool {
+        self.message.contains("forbidden")
+    }
+
     /// With exit code 2.
     pub fn usage(message: impl fmt::Display) -> Self {
         Self { exit: Exit::Usage, message: message.to_string() }

@@ -45,6 +45,8 @@ impl Order {
             (Some(register), _) => Some(register.attempt),
             // Before the attempt begins there are pods without traffic, and they can be given up too.
             (None, Verb::Abort) if is_preparing(view) => None,
+            // Status may be late: the operator knows whether there is something that it means.
+            (None, _) if view.hidden => view.running().map(|canary| canary.attempt),
             (None, _) => return Err(nothing_runs(view, verb)),
         };
         Ok(Self { verb, token: nonce.to_owned(), reason: one_line(reason), attempt, step: None })
@@ -55,21 +57,26 @@ impl Order {
     /// # Errors
     /// Nothing runs, or the last step is reached.
     pub fn promote(view: &View, skip_step: bool, reason: &str, nonce: &str) -> Result<Self, Failure> {
-        let register = running(view).ok_or_else(|| nothing_runs(view, Verb::Promote))?;
+        let (attempt, at) = match (running(view), view.running()) {
+            (Some(register), _) => (register.attempt, register.step),
+            // A step that is not in force any more is refused by the operator.
+            (None, Some(canary)) if view.hidden => (canary.attempt, usize::try_from(canary.step).ok()),
+            (None, _) => return Err(nothing_runs(view, Verb::Promote)),
+        };
         let steps = view.running().and_then(|canary| canary.plan.as_ref()).map(|plan| plan.steps.len());
-        if register.step.zip(steps).is_some_and(|(step, steps)| step + 1 >= steps) {
+        if at.zip(steps).is_some_and(|(step, steps)| step + 1 >= steps) {
             return Err(Failure::error(
                 "the canary has all traffic already; what is left is the bake, and nobody can shorten it",
             ));
         }
-        let step = register.step.map_or("-".to_owned(), |step| step.to_string());
+        let step = at.map_or("-".to_owned(), |step| step.to_string());
         let skip = if skip_step { "/skip" } else { "" };
         Ok(Self {
             verb: Verb::Promote,
-            token: format!("{}/{step}{skip}:{nonce}", register.attempt),
+            token: format!("{attempt}/{step}{skip}:{nonce}"),
             reason: one_line(reason),
-            attempt: Some(register.attempt),
-            step: register.step,
+            attempt: Some(attempt),
+            step: at,
         })
     }
 
@@ -175,7 +182,8 @@ fn nothing_runs(view: &View, verb: Verb) -> Failure {
     let name = view.name();
     let why = match (&view.register, &view.status().stable) {
         (None, None) => "nothing is stable yet, so there is nothing to go back to or on from".to_owned(),
-        (None, Some(_)) => "its route cannot be read, so it cannot be seen what runs".to_owned(),
+        (None, Some(_)) if view.hidden => "status names no attempt that runs".to_owned(),
+        (None, Some(_)) => "it has no route yet".to_owned(),
         (Some(register), _) => format!("no attempt runs; {} has all traffic", register.stable),
     };
     Failure::error(format!("{name}: {why}, and `{}` would wait for nothing", verb.as_str()))

@@ -128,13 +128,25 @@ impl Outcome {
                     None => Self::RolledBack,
                 }
             }
-            None => cause(view, revision).map_or(Self::Superseded, Self::of),
+            None => match cause(view, revision) {
+                Some(cause) => Self::of(cause),
+                None if is_on_trial(view, revision) => Self::Superseded,
+                // One that the operator has never seen is still to come: a GitOps tool applies it in a while.
+                None => Self::InProgress,
+            },
         }
     }
 }
 
 fn is_stable(view: &View, revision: &str) -> bool {
     view.status().stable.as_ref().is_some_and(|stable| stable.revision == revision)
+}
+
+/// Is it the canary of the last attempt?
+fn is_on_trial(view: &View, revision: &str) -> bool {
+    let register = view.register.as_ref().and_then(|register| register.canary.as_ref());
+    register.is_some_and(|canary| canary.as_str() == revision)
+        || view.status().canary.as_ref().is_some_and(|canary| canary.revision == revision)
 }
 
 /// Why a revision is not tried any more.

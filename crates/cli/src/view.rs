@@ -26,6 +26,8 @@ pub struct View {
     pub rollout: MicroAppRollout,
     /// What its route says; `None` where there is no route, or no right to read it.
     pub register: Option<Register>,
+    /// There is no right to read the route: what runs is known from status alone.
+    pub hidden: bool,
     /// The time of reading.
     pub now: Timestamp,
 }

@@ -30,6 +30,8 @@ struct State {
     route: Value,
     patches: Vec<(String, Value)>,
     react: fn(&mut Value, &Value),
+    /// Nobody may read routes.
+    hides: bool,
 }
 
 impl Server {
@@ -38,7 +40,7 @@ impl Server {
             "apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
             "metadata": {"name": "kyc", "namespace": "fintech", "resourceVersion": "1", "annotations": annotations},
         });
-        Self(Arc::new(Mutex::new(State { rollout: rollout.clone(), route, patches: Vec::new(), react })))
+        Self(Arc::new(Mutex::new(State { rollout: rollout.clone(), route, patches: Vec::new(), react, hides: false })))
     }
 
     fn cluster(&self) -> Cluster {
@@ -56,6 +58,13 @@ impl Server {
         let mut state = self.0.lock().unwrap();
         let query = parts.uri.query().unwrap_or_default().to_owned();
         let is_route = parts.uri.path().contains("httproutes");
+        if is_route && state.hides {
+            let status = json!({
+                "kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Forbidden", "code": 403,
+                "message": "httproutes.gateway.networking.k8s.io \"kyc\" is forbidden: User \"sre\" cannot get resource",
+            });
+            return Response::builder().status(403).body(Body::from(status.to_string().into_bytes())).unwrap();
+        }
         let object = if is_route { state.route.clone() } else { state.rollout.clone() };
         let answer = match parts.method {
             Method::PATCH => {
@@ -73,6 +82,11 @@ impl Server {
             _ => object,
         };
         Response::new(Body::from(format!("{answer}\n").into_bytes()))
+    }
+
+    fn hiding(self) -> Self {
+        self.0.lock().unwrap().hides = true;
+        self
     }
 
     fn patches(&self) -> Vec<(String, Value)> {
@@ -131,6 +145,23 @@ async fn a_promotion_is_done_when_its_step_is_in_force() {
     let promote = PromoteArgs { command: args("", None), skip_step: false };
     assert_eq!(command::promote(&server.cluster(), &promote, &mut out).await.unwrap(), Exit::Ok);
     assert!(String::from_utf8(out).unwrap().ends_with("taken: step 4 is in force\n"));
+}
+
+#[tokio::test]
+async fn without_a_right_to_read_the_route_a_command_is_written_all_the_same() {
+    for verb in [Verb::Abort, Verb::Pause, Verb::Resume] {
+        let server = Server::new(&rollout(), &annotations(), deaf).hiding();
+        let (result, out) = given(&server, verb, &args("now", None)).await;
+        assert_eq!(result.unwrap(), Exit::Ok);
+        assert_eq!(server.patches().len(), 1, "{verb:?}");
+        assert!(out.contains("not waiting: you have no right to read the route of kyc"), "{out}");
+    }
+    let server = Server::new(&rollout(), &annotations(), deaf).hiding();
+    let promote = PromoteArgs { command: args("", None), skip_step: false };
+    assert_eq!(command::promote(&server.cluster(), &promote, &mut Vec::new()).await.unwrap(), Exit::Ok);
+    let (_, patch) = &server.patches()[0];
+    let value = patch["metadata"]["annotations"]["microapp.dev/promote"].as_str().unwrap();
+    assert!(value.starts_with("3/1:"), "attempt and step as status has them: {value}");
 }
 
 #[tokio::test]

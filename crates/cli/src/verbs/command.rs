@@ -31,7 +31,7 @@ pub async fn run(cluster: &Cluster, verb: Verb, args: &CommandArgs, out: impl Wr
         Verb::Retry => Order::retry(&view, &args.reason, &nonce())?,
         verb => Order::now(&view, verb, &args.reason, &nonce())?,
     };
-    give(cluster, &order, args, out).await
+    give(cluster, &order, args, view.hidden, out).await
 }
 
 /// `promote`.
@@ -42,16 +42,31 @@ pub async fn promote(cluster: &Cluster, args: &PromoteArgs, out: impl Write) -> 
     let PromoteArgs { command, skip_step } = args;
     let view = cluster.view(&command.named.name).await?;
     let order = Order::promote(&view, *skip_step, &command.reason, &nonce())?;
-    give(cluster, &order, command, out).await
+    give(cluster, &order, command, view.hidden, out).await
 }
 
-async fn give(cluster: &Cluster, order: &Order, args: &CommandArgs, mut out: impl Write) -> Result<Exit, Failure> {
+/// `hidden`: the route cannot be read, in which one sees that the command was taken.
+async fn give(
+    cluster: &Cluster,
+    order: &Order,
+    args: &CommandArgs,
+    hidden: bool,
+    mut out: impl Write,
+) -> Result<Exit, Failure> {
     let name = &args.named.name;
     cluster.annotate(name, order.key(), &order.value()).await?;
     writeln!(out, "microapprollout.microapp.dev/{name} annotated: {}=\"{}\"", order.key(), order.value())?;
     let patience = args.timeout.unwrap_or(patience(order.verb));
     if patience.is_zero() {
         writeln!(out, "the operator acts on this token once; the annotation may stay")?;
+        return Ok(Exit::Ok);
+    }
+    if hidden {
+        writeln!(
+            out,
+            "not waiting: you have no right to read the route of {name}, which shows that the operator took the command; \
+             `kubectl microapp status {name}` shows what came of it"
+        )?;
         return Ok(Exit::Ok);
     }
     writeln!(out, "waiting for the operator, which acts on this token once; the annotation may stay")?;

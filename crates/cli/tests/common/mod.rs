@@ -112,6 +112,7 @@ pub fn latch(cause: &str) -> String {
 pub fn view(rollout: &Value, annotations: &Value) -> View {
     let register = serde_json::from_value(annotations.clone()).unwrap();
     View {
+        hidden: false,
         rollout: serde_json::from_value::<MicroAppRollout>(rollout.clone()).unwrap(),
         register: Register::read(&register).unwrap(),
         now: "2026-03-01T12:05:02Z".parse().unwrap(),
