@@ -51,7 +51,9 @@ fn first_line(config: &PathBuf, environment: Option<&str>, heard: &Receiver<Stri
     command.args(["status", "kyc", "--request-timeout", "10s", "--kubeconfig"]).arg(config);
     let output = command.output().unwrap();
     assert!(!output.status.success());
-    heard.recv_timeout(Duration::from_secs(30)).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
+    heard
+        .recv_timeout(Duration::from_secs(30))
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)))
 }
 
 #[test]

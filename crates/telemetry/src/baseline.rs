@@ -245,9 +245,23 @@ fn before(
             Err(unknown) => worst = worst.max(Some(*unknown)),
         }
     }
+    // Slices lie on whole minutes, so the last one or two minutes are in none.
+    let young = slices.iter().all(Vec::is_empty);
     let silent = |what: &str| Unfit {
         reason: worst.unwrap_or(Unknown::NoData),
-        message: format!("{} of stable with {wanted} counted no {what} in the time before", pin.family),
+        message: if young {
+            format!(
+                "{} of stable with {wanted} is not there for a whole minute yet, and {what} are counted by whole minutes: it \
+                 goes on by itself within two minutes of traffic",
+                pin.family
+            )
+        } else {
+            format!(
+                "{} of stable with {wanted} counted no {what} in the whole minutes before: it goes on by itself within two \
+                 minutes of traffic",
+                pin.family
+            )
+        },
         fatal: false,
     };
     let side = match sum.side(&gate.kind) {

@@ -295,7 +295,12 @@ async fn it_is_asked_once_for_all_gates_and_not_where_a_gate_is_idle_or_fed() {
     assert_eq!(judges.groups(), 0);
     let idle = Asked::of(&parse("http_server_request_duration_seconds_count{http_response_status_code=\"200\"} 0\n"));
     let message = idle.refused(share(Share::Errors, Preset::OtelHttp)).await.message;
-    assert!(message.ends_with("counted no requests in the time before") && idle.groups() == 0, "{message}");
+    assert!(
+        message.ends_with(
+            "counted no requests in the whole minutes before: it goes on by itself within two minutes of traffic"
+        ) && idle.groups() == 0,
+        "{message}"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -298,3 +298,19 @@ fn a_share_of_traffic_leaves_out_what_may_be_probes() {
     };
     assert_eq!(share(Vec::new()) - share(probes), 3);
 }
+
+/// A stable revision that was scraped for 40 s has no whole minute.
+#[test]
+fn a_stable_that_is_young_is_said_to_be_young() {
+    let mut store = Store::default();
+    store.exposes(STABLE, &[90.0, 100.0, 110.0, 120.0], &capture("otelnew"));
+    let found = before(&store, vec![errors_of(Preset::OtelHttp)], &[])["errors"].clone().unwrap_err();
+    assert!(
+        found.message.ends_with(
+            "is not there for a whole minute yet, and requests are counted by whole minutes: it goes on by itself within two \
+             minutes of traffic"
+        ),
+        "{}",
+        found.message
+    );
+}
