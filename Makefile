@@ -27,10 +27,10 @@ test-e2e: lab ## end to end on the lab
 test-presets: lab ## the presets against real apps of other people's packages, installed from their registries (ONLY="NAME …", SAVE=1, AT_ONCE=8)
 	tests/presets/run.sh $(foreach name,$(ONLY),--only $(name)) $(if $(SAVE),--save) $(if $(AT_ONCE),--at-once $(AT_ONCE))
 
-lint: ## formatting, clippy, and cargo-deny's checks where it is installed
+lint: ## formatting, clippy, and cargo-deny's checks (advisories, licenses, bans, sources) where it is installed
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	@if command -v cargo-deny >/dev/null; then cargo deny --locked check licenses bans sources; \
+	@if command -v cargo-deny >/dev/null; then cargo deny --locked check advisories licenses bans sources; \
 	 else echo "cargo-deny is not installed: its checks did not run (cargo install cargo-deny)"; fi
 
 gen: ## everything that is generated
