@@ -71,18 +71,46 @@ impl Distinct<'_> {
 /// Who scraped a series: the values of the labels that say it.
 type Origin<'a> = Vec<&'a str>;
 
+/// What tells who scraped the series of one place. An application may use the same words for labels of its own
+/// (`endpoint="/ask"`): a value is the scraper's where `up` has it, or where there is no `up`.
+struct Scraper<'a> {
+    labels: &'static [&'static str],
+    ups: Vec<&'a Series>,
+}
+
+impl<'a> Scraper<'a> {
+    fn new(labels: &'static [&'static str], series: &[&'a Series]) -> Self {
+        Self { labels, ups: series.iter().copied().filter(|series| series.name() == "up").collect() }
+    }
+
+    fn wrote(&self, label: &str, value: &str) -> bool {
+        self.labels.contains(&label) && (self.ups.is_empty() || self.ups.iter().any(|up| up.label(label) == value))
+    }
+
+    fn origin(&self, series: &'a Series) -> Origin<'a> {
+        let own = |label: &&str| Some(series.label(label)).filter(|value| self.wrote(label, value)).unwrap_or_default();
+        self.labels.iter().map(own).collect()
+    }
+}
+
 /// Finds targets that are one process. `lag`: a sample may be so much older than its time says, in milliseconds.
 pub(crate) fn distinct(scheme: Scheme, series: &[Series], lag: i64) -> Distinct<'_> {
-    let scraper = scraper(scheme);
-    let mut places: BTreeMap<&str, BTreeMap<Origin, Vec<&Series>>> = BTreeMap::new();
+    let mut places: BTreeMap<&str, Vec<&Series>> = BTreeMap::new();
     for one in series {
         let place = Some(one.label("pod")).filter(|pod| !pod.is_empty()).unwrap_or_else(|| one.label("instance"));
-        let origin = scraper.iter().map(|label| one.label(label)).collect();
-        places.entry(place).or_default().entry(origin).or_default().push(one);
+        places.entry(place).or_default().push(one);
     }
     let (mut twins, mut merged) = (Vec::new(), Vec::new());
     let mut gone: BTreeSet<*const Series> = BTreeSet::new();
-    for (place, origins) in places.into_iter().filter(|(_, origins)| origins.len() > 1) {
+    for (place, own) in places {
+        let scraper = &Scraper::new(scraper(scheme), &own);
+        let mut origins: BTreeMap<Origin, Vec<&Series>> = BTreeMap::new();
+        for one in own {
+            origins.entry(scraper.origin(one)).or_default().push(one);
+        }
+        if origins.len() < 2 {
+            continue;
+        }
         let seen = origins.into_iter().map(|(origin, series)| Seen::new(origin, series, scraper));
         // One without counters may be anything.
         let mut seen: VecDeque<Seen> = seen.filter(|seen| !seen.counters.is_empty()).collect();
@@ -128,7 +156,7 @@ struct Seen<'a> {
 }
 
 impl<'a> Seen<'a> {
-    fn new(origin: Origin<'a>, series: Vec<&'a Series>, scraper: &[&str]) -> Self {
+    fn new(origin: Origin<'a>, series: Vec<&'a Series>, scraper: &Scraper) -> Self {
         let up = series.iter().find(|series| series.name() == "up");
         let own = up.map(|up| up.labels.clone()).unwrap_or_default();
         let mut seen = Self { origin, series, counters: BTreeMap::new(), times: BTreeSet::new(), own };
@@ -143,9 +171,9 @@ impl<'a> Seen<'a> {
     }
 
     /// The labels of a series without those of the target.
-    fn plain(&self, series: &Series, scraper: &[&str]) -> Labels {
+    fn plain(&self, series: &Series, scraper: &Scraper) -> Labels {
         let is_targets = |name: &str, value: &str| {
-            scraper.contains(&name) || (name != "__name__" && self.own.get(name) == Some(value))
+            scraper.wrote(name, value) || (name != "__name__" && self.own.get(name) == Some(value))
         };
         series.labels.iter().filter(|(name, value)| !is_targets(name, value)).collect()
     }
@@ -163,8 +191,8 @@ impl<'a> Seen<'a> {
             && compared.all(|(own, other)| !contradicts(own, other, lag) && !contradicts(other, own, lag))
     }
 
-    fn twin(&self, other: &Self, place: &str, scheme: Scheme, scraper: &[&str]) -> Twin {
-        let differs = scraper.iter().zip(&self.origin).zip(&other.origin).find(|((_, own), other)| own != other);
+    fn twin(&self, other: &Self, place: &str, scheme: Scheme, scraper: &Scraper) -> Twin {
+        let differs = scraper.labels.iter().zip(&self.origin).zip(&other.origin).find(|((_, own), other)| own != other);
         let (speaks, silent) = differs.map_or_else(Default::default, |((label, own), other)| {
             (format!("{label}=\"{own}\""), format!("{label}=\"{other}\""))
         });
@@ -174,7 +202,7 @@ impl<'a> Seen<'a> {
     }
 
     /// Its series with the samples that others have of the time when it was not scraped.
-    fn merged(&self, twins: &[Self], scraper: &[&str]) -> Vec<Series> {
+    fn merged(&self, twins: &[Self], scraper: &Scraper) -> Vec<Series> {
         let mut merged: BTreeMap<Labels, Series> =
             self.series.iter().map(|series| (self.plain(series, scraper), (*series).clone())).collect();
         let mut times = self.times.clone();
@@ -198,10 +226,12 @@ impl<'a> Seen<'a> {
     }
 
     /// A series that only the other one has yet, as this one would have it.
-    fn renamed(&self, series: &Series, scraper: &[&str]) -> Series {
+    fn renamed(&self, series: &Series, scraper: &Scraper) -> Series {
         let mut labels = series.labels.clone();
-        for (label, value) in scraper.iter().zip(&self.origin) {
-            labels.set(label, value);
+        for (label, value) in scraper.labels.iter().zip(&self.origin) {
+            if scraper.wrote(label, series.label(label)) {
+                labels.set(label, value);
+            }
         }
         Series { labels, ..Series::default() }
     }

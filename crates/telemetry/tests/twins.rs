@@ -195,3 +195,35 @@ fn total(windows: &[Window]) -> (u64, u64) {
         _ => (bad, all),
     })
 }
+
+/// A label of the counter's own may have a name that monitors give to targets, too.
+#[test]
+fn routes_that_an_application_calls_endpoints_are_no_targets() {
+    let ratio = Share::Ratio {
+        bad: "http_requests_total{status=~\"5..\"}".to_owned(),
+        total: "http_requests_total".to_owned(),
+    };
+    let gate = gate("errors", GateKind::Share { what: ratio, max_ppm: Some(10_000) }, Preset::OtelHttp);
+    for label in ["endpoint", "service"] {
+        let mut store = Store::default();
+        // Since ten minutes; so many answers of each route between two scrapes.
+        for (k, seconds) in (-120..3).map(|k| (k + 120, f64::from(k) * 5.0 - 2.0)) {
+            for pod in [CANARY, STABLE] {
+                let target = [("namespace", "fintech"), ("pod", pod), ("job", "pods"), ("instance", pod)];
+                store.put(&[&[("__name__", "up")], &target[..]].concat(), seconds, 1.0);
+                for (route, status, value) in
+                    [("/ask", "200", 10 * k), ("/stream", "200", 10 * k), ("/stream", "500", 3 * k)]
+                {
+                    let own = [("__name__", "http_requests_total"), (label, route), ("status", status)];
+                    store.put(&[&own[..], &target[..]].concat(), seconds, f64::from(value));
+                }
+            }
+        }
+        let window = &store.windows(&subject(vec![gate.clone()]), 12.0)[0];
+        assert_eq!(sides(window, "errors"), (count(3, 23), count(3, 23)), "{label}");
+        let counts = store.ask(&subject(vec![gate.clone()]), &Ask::Baseline, &Watch::default(), 0.0);
+        let Counts::Baseline { mut gates, .. } = counts else { panic!("{counts:?}") };
+        let before = gates.remove("errors").unwrap().unwrap();
+        assert_eq!(before.caveat, None, "{label}");
+    }
+}
