@@ -166,7 +166,8 @@ pub struct Sides {
     /// Stable's windows before and after this one, where its targets are scraped at other moments (30-gates §1).
     #[serde(default, skip_serializing_if = "is_no_pair")]
     pub near: [Option<Side>; 2],
-    /// So many of the canary's requests may be probes and scrapes, where the source does not tell: no Pass counts them.
+    /// So many of the canary's requests count for no Pass: those that may be probes and scrapes, where the source does not
+    /// tell, and of errors those that were neither answered nor failed (throttled, or left by the client).
     #[serde(default, skip_serializing_if = "is_nothing")]
     pub idle: u64,
 }

@@ -70,8 +70,8 @@ pub struct RateWindow {
     pub stable: Tally,
     /// Late verdicts of the canary that are still open, a level and not a delta; 0 where verdicts are not late.
     pub pending: u64,
-    /// So many of the canary's requests may be of nobody (probes, scrapes): they count for no pass rule, where they would
-    /// be good ones that no user got.
+    /// So many of the canary's requests may be of nobody (probes, scrapes), or had no answer (throttled, left): they count
+    /// for no pass rule, where they would be good ones that no user got.
     pub idle: u64,
     /// The delta is longer than three intervals or spans a change of weight: only absolute processes may use it,
     /// since pooled over two weights it shows a regression that is none (Simpson's paradox).

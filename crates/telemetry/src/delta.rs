@@ -177,7 +177,9 @@ impl Scrape<'_> {
             }
             let delta = self.delta(part, before, value)?;
             tally.count(part, delta)?;
-            if part.is_total() && routes::is_of_anybody(member.series) {
+            if part.is_total() && wanted[gate].reader.is_unanswered(member.series) {
+                tally.without_answer(delta);
+            } else if part.is_total() && routes::is_of_anybody(member.series) {
                 tally.of_anybody(delta);
             }
             if before.is_none() && self.previous.is_some() {

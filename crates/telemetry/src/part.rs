@@ -127,6 +127,11 @@ impl<'a> Reader<'a> {
         if self.pin.mixed { routes::background(self.probes, millis) + scrapes } else { 0 }
     }
 
+    /// Did nobody get an answer, good or bad, in the requests of this series? Without good ones there is no Pass.
+    pub(crate) fn is_unanswered(&self, series: &Series) -> bool {
+        matches!(self.gate.kind, GateKind::Share { what: Share::Errors, .. }) && self.definition.is_unanswered(series)
+    }
+
     /// Which part the series plays, if any.
     pub(crate) fn part(&self, series: &Series) -> Option<Part> {
         let name = series.name();
@@ -289,6 +294,8 @@ pub(crate) struct Tally {
     unnamed: u64,
     /// Requests that may be of nobody.
     idle: u64,
+    /// Requests that nobody got an answer to: throttled, or left.
+    unanswered: u64,
 }
 
 impl Tally {
@@ -346,7 +353,7 @@ impl Tally {
     /// Both together.
     pub(crate) fn add(&mut self, other: &Self) {
         let Self { total, per, calls, counted, early, some, bad, upper, lower, cost, .. } = *other;
-        let Self { fail, pass, void, level, unnamed, idle, .. } = *other;
+        let Self { fail, pass, void, level, unnamed, idle, unanswered, .. } = *other;
         self.total += total;
         self.per = self.per.max(per);
         self.calls += calls;
@@ -363,6 +370,7 @@ impl Tally {
         self.level = self.level.max(level);
         self.unnamed += unnamed;
         self.idle += idle;
+        self.unanswered += unanswered;
     }
 
     /// So many requests of nobody may have come in that time.
@@ -374,6 +382,16 @@ impl Tally {
     /// So many of its requests were answered well, and nobody knows to whom.
     pub(crate) fn of_anybody(&mut self, delta: u64) {
         self.unnamed += delta;
+    }
+
+    /// So many of its requests were throttled, or left.
+    pub(crate) fn without_answer(&mut self, delta: u64) {
+        self.unanswered += delta;
+    }
+
+    /// Requests that no Pass counts.
+    pub(crate) const fn passes_nothing(&self) -> u64 {
+        self.idle + self.unanswered
     }
 
     /// Requests that may be of nobody.

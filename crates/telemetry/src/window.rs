@@ -204,7 +204,7 @@ impl View<'_> {
         Ok(Sides { canary, stable, near: self.near(grid, index, place), idle })
     }
 
-    /// One side, and how many of its requests may be of nobody: `None` where none of its targets answered within three
+    /// One side, and how many of its requests count for no Pass: `None` where none of its targets answered within three
     /// intervals.
     fn side(
         &self,
@@ -233,7 +233,7 @@ impl View<'_> {
         if let Some(unknown) = worst {
             return Err(unknown);
         }
-        if present { Ok((Some(sum.side(kind)?), sum.idle())) } else { Ok((None, 0)) }
+        if present { Ok((Some(sum.side(kind)?), sum.passes_nothing())) } else { Ok((None, 0)) }
     }
 
     /// Stable's neighbours, where its pods are scraped at other moments than the canary's. Only what is known whenever

@@ -137,7 +137,7 @@ pub const SCENARIOS: &[Scenario] = &[
             r#"[{name: cost, tokenCost: {maxIncrease: "10%"}}, {name: tokens, tokensPerRequest: {maxIncrease: "10%"}}]"#,
         ),
         stable: ASKS,
-        canary: &[(case::AGENT, 120)],
+        canary: &[(case::AGENT, 160)],
         must: Must::Stop,
     },
     Scenario {
@@ -171,7 +171,7 @@ pub const LATER: &[Scenario] = &[
         preset: None,
         gates: Some(r#"[{name: cost, tokenCost: {maxIncrease: "10%"}}]"#),
         stable: ASKS,
-        canary: &[(case::AGENT, 120)],
+        canary: &[(case::AGENT, 160)],
         must: Must::Stop,
     },
     Scenario {

@@ -267,15 +267,25 @@ impl Definition {
 
     /// Did the requests of this series end well: did none fail, was none refused or throttled, and did no client leave?
     pub(crate) fn is_good(&self, series: &Series) -> bool {
-        let told = self.answered.or(match self.ended {
-            Which::Among(told) => Some(told),
-            Which::None | Which::Beside(..) | Which::Of(..) => None,
-        });
         // A counter that says it of every request says nothing of one that it has no word for.
         let said = self
             .answered
             .is_none_or(|told| series.label(told.status).starts_with(|digit: char| digit.is_ascii_digit()));
-        said && told.zip(self.side).is_none_or(|(told, side)| told.ending(side, series) == Ending::Good)
+        said && self.ending(series).is_none_or(|ending| ending == Ending::Good)
+    }
+
+    /// Did they end in neither way: were they refused since there were too many, or did their clients leave?
+    pub(crate) fn is_unanswered(&self, series: &Series) -> bool {
+        self.ending(series).is_some_and(|ending| matches!(ending, Ending::Throttled | Ending::Left))
+    }
+
+    /// How the requests of this series of the counter of requests ended, as far as that counter tells it.
+    fn ending(&self, series: &Series) -> Option<Ending> {
+        let told = self.answered.or(match self.ended {
+            Which::Among(told) => Some(told),
+            Which::None | Which::Beside(..) | Which::Of(..) => None,
+        });
+        told.zip(self.side).map(|(told, side)| told.ending(side, series))
     }
 
     fn ends(&self, which: Which, series: &Series, so: Ending) -> bool {
