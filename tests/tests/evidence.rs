@@ -199,3 +199,28 @@ fn what_would_have_been_spared_is_fewer_than_there_were_and_just_enough() {
     }
     assert!(failed >= 60, "{failed}");
 }
+
+/// Scrapes go on, and say for a minute that a counter falls, or that answers have no token count.
+#[test]
+fn a_gate_without_counts_says_why_for_as_long_as_its_targets_answer() {
+    for (why, shown) in [
+        (Unknown::NonMonotone, Unknown::NonMonotone),
+        (Unknown::TokensMissing, Unknown::TokensMissing),
+        (Unknown::NoData, Unknown::Stale),
+    ] {
+        let mut rng = Rng::new(7);
+        let mut evidence = begin();
+        for k in 1..=13 {
+            let end = 0.001 + f64::from(k) * 5.0;
+            let mut counts = window(&mut rng, end, 0.25);
+            if let (Counts::Windows(windows, _), 2..) = (&mut counts, k) {
+                windows[0].gates.insert("cost".to_owned(), Err(why));
+            }
+            evidence = fold(&evidence, &at(Some(2), 0.001), &counts);
+        }
+        let gate = judge(&evidence, 66.0).gates.into_iter().find(|gate| gate.name == "cost").unwrap();
+        assert_eq!(gate.unknown, Some(shown), "{why:?}");
+        let late = judge(&evidence, 90.0).gates.into_iter().find(|gate| gate.name == "cost").unwrap();
+        assert_eq!(late.unknown, Some(Unknown::Stale), "{why:?}: nobody is scraped any more");
+    }
+}

@@ -404,6 +404,8 @@ impl<'a> Context<'a> {
         let newest = match (state.fresh, self.evidence.watch.newest, state.unknown) {
             // The targets are scraped, and the last window had this gate's counts.
             (Some(fresh), Some(newest), None) => fresh.max(newest),
+            // They are, and it said why it has none: that is the reason, not that there would be no data.
+            (Some(fresh), Some(newest), Some(why)) if why != Unknown::NoData => fresh.max(newest),
             (Some(fresh), _, _) => fresh,
             (None, _, _) => return false,
         };
