@@ -259,6 +259,9 @@ const PARTS: &[(&str, u16)] = &[
     ("resourceexhausted", 429),
     // overloaded_error and OverloadedError (Anthropic, 529), engine_overloaded_error (OpenAI, Moonshot).
     ("overloaded", 529),
+    // Go's `net/http: request canceled (Client.Timeout exceeded while awaiting headers)`: nobody went away.
+    ("timeout", 504),
+    ("timedout", 504),
     // CancelledError (asyncio, concurrent.futures), Cancelled (trio, google-api-core), `context canceled` and Canceled (Go),
     // CanceledError and ERR_CANCELED (axios), CancellationException (Java, Kotlin), OperationCanceledException and
     // TaskCanceledException (.NET, whose HttpClient calls a timeout so, too), h2(CANCEL) (Linkerd).

@@ -116,6 +116,8 @@ const CALLS: &[(Ending, &[&str])] = &[
             "APIConnectionTimeoutError",
             "Openai.Timeout",
             "timeout",
+            "net/http: request canceled (Client.Timeout exceeded while awaiting headers)",
+            "context deadline exceeded (Client.Timeout or context cancellation while reading body)",
             "timeout_error",
             "TimeoutError",
             "context deadline exceeded",
