@@ -121,10 +121,11 @@ impl<'a> Reader<'a> {
         Self { every, ..self }
     }
 
-    /// How many of the requests of so many milliseconds may be of nobody.
+    /// How many of the requests of so many milliseconds may be of nobody, where some name no route: a canary may have
+    /// ceased to name what stable names.
     pub(crate) fn idle(&self, millis: i64) -> u64 {
         let scrapes = self.every.map_or(1, |every| u64::try_from(millis / every.max(1)).unwrap_or(0).max(1));
-        if self.pin.mixed { routes::background(self.probes, millis) + scrapes } else { 0 }
+        if pin::is_asked_by_machines(self.gate) { routes::background(self.probes, millis) + scrapes } else { 0 }
     }
 
     /// Did nobody get an answer, good or bad, in the requests of this series? Without good ones there is no Pass.

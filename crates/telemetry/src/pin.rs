@@ -151,16 +151,19 @@ fn unfit(reason: Unknown, message: String) -> Unfit {
 /// Chooses from what stable exposes. `wanted` says in the message what was asked for.
 pub(crate) fn choose(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) -> Result<Pin, Unfit> {
     let pin = family(gate, stable, prices, wanted)?;
-    // Of the pods' own HTTP server, which machines ask, too; a proxy beside it has no routes at all.
-    let own = matches!(gate.source, Preset::OtelHttp)
+    let mixed = is_asked_by_machines(gate) && routes::is_mixed(stable, &pin.family);
+    Ok(Pin { mixed, ..pin })
+}
+
+/// Does it count requests to the pods' own HTTP server, which machines ask, too? A proxy beside it has no routes at all.
+pub(crate) const fn is_asked_by_machines(gate: &Gate) -> bool {
+    matches!(gate.source, Preset::OtelHttp)
         && matches!(
             gate.kind,
             GateKind::Share { what: Share::Errors | Share::ClientErrors | Share::Throttled | Share::Truncated, .. }
                 | GateKind::Slow { own: None, .. }
                 | GateKind::Traffic
-        );
-    let mixed = own && routes::is_mixed(stable, &pin.family);
-    Ok(Pin { mixed, ..pin })
+        )
 }
 
 fn family(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) -> Result<Pin, Unfit> {

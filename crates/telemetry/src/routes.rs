@@ -10,7 +10,8 @@ use crate::series::Series;
 /// Labels that hold a route, by exporter: OpenTelemetry's HTTP server metrics of both generations (`http_route`,
 /// `http_target`, `url_path`), prometheus-fastapi-instrumentator (`handler`), starlette_exporter, prometheus_flask_exporter
 /// and express-prom-bundle (`path`), starlette-prometheus (`path_template`), tutorials (`route`, `endpoint`, `uri`).
-/// Whatever does not begin with a slash is something else, such as the `endpoint` that a ServiceMonitor adds.
+/// Whatever does not begin with a slash is something else, such as the `endpoint` that a ServiceMonitor adds; but in
+/// `http_route` Django (`ask/<int:id>`, `^ask/$`) and controllers of ASP.NET (`api/Ask`) write theirs without.
 const LABELS: [&str; 10] = [
     "http_route",
     "handler",
@@ -72,10 +73,11 @@ impl<'a> Routes<'a> {
     fn is_machines(&self, route: &str) -> bool {
         let bare = |path: &'_ str| path.split(['?', '#']).next().unwrap_or_default().trim_end_matches('/').to_owned();
         let route = bare(route);
-        if self.probes.iter().any(|probe| bare(&probe.path) == route && !route.is_empty()) {
+        let is_probe = |path: &str| path == route || path.strip_prefix('/').is_some_and(|path| path == route);
+        if self.probes.iter().any(|probe| is_probe(&bare(&probe.path)) && !route.is_empty()) {
             return true;
         }
-        let route = route.trim_start_matches('/').to_ascii_lowercase();
+        let route = route.trim_start_matches(['^', '/']).trim_end_matches(['/', '$']).to_ascii_lowercase();
         let first = route.split('/').next().unwrap_or_default();
         BELOW.contains(&first) || WHOLE.contains(&route.as_str())
     }
@@ -111,7 +113,14 @@ pub(crate) fn is_of_anybody(series: &Series) -> bool {
 }
 
 fn route(series: &Series) -> Option<&str> {
-    LABELS.iter().map(|label| series.label(label)).find(|value| value.starts_with('/'))
+    let is_route = |label: &str, value: &str| {
+        value.starts_with('/') || (label == "http_route" && value.contains(|c: char| c.is_ascii_alphanumeric()))
+    };
+    LABELS
+        .iter()
+        .map(|label| (*label, series.label(label)))
+        .find(|(label, value)| is_route(label, value))
+        .map(|(_, value)| value)
 }
 
 fn is_redirect(series: &Series) -> bool {
@@ -162,6 +171,13 @@ mod tests {
                 assert!(is_of_users(label, path), "{label}={path}");
             }
         }
+        for path in ["healthz/", "^metrics$", "^healthz/$", "health/live", "internal/alive/", "Ping"] {
+            assert!(!is_of_users("http_route", path), "{path}: Django, ASP.NET");
+        }
+        for path in ["ask/<int:id>", "^ask/$", "api/Ask", "{controller=Home}/{action=Index}"] {
+            assert!(is_of_users("http_route", path) && is_named(&series(&[("http_route", path)])), "{path}");
+        }
+        assert!(!is_named(&series(&[("http_route", "*")])));
         assert!(is_of_users("endpoint", "metrics"), "the port's name as a ServiceMonitor adds it");
         assert!(is_of_users("handler", "none"));
     }

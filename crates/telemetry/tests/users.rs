@@ -360,3 +360,20 @@ fn a_canary_that_answers_nobody_has_nothing_that_passes() {
         assert_eq!((sides.canary, sides.idle), (count(0, 40), 0), "{bad:?}: users asked");
     }
 }
+
+/// Stable's framework names its routes and the canary's instrumentation does not any more: its probes are no users for that.
+#[test]
+fn a_canary_that_ceased_to_name_its_routes_passes_nothing_by_its_probes() {
+    let of = |own: &[(&str, &str)], value: f64| {
+        let name = [("__name__", "http_server_request_duration_seconds_count"), ("http_response_status_code", "200")];
+        let labels = name.iter().chain(own).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        (labels.collect(), value)
+    };
+    let mut store = Store::default();
+    store.exposes(STABLE, &SCRAPES, &[of(&[("http_route", "/ask")], 40.0), of(&[("http_route", "/healthz")], 3.0)]);
+    store.exposes(CANARY, &SCRAPES, &[of(&[], 4.0)]);
+    let probes = vec![Probe { path: "/healthz".to_owned(), period: Some(2.0) }];
+    let subject = Subject { probes, ..subject(vec![errors_of(Preset::OtelHttp)]) };
+    let sides = store.windows(&subject, 12.0)[0].gates["errors"].unwrap();
+    assert_eq!((sides.canary, sides.stable, sides.idle), (count(0, 4), count(0, 40), 4), "three probes and a scrape");
+}
