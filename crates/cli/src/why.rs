@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 use microapp_api::{
     conditions::{ConditionType, Reason},
     v1alpha1::{Canary, OnInconclusive, PinnedPlan, Verdict},
+    values,
 };
 use microapp_core::{decide::READY_DEADLINE, outlook::Outlook};
 
@@ -132,11 +133,17 @@ fn next(view: &View) -> String {
         Outcome::Superseded | Outcome::InProgress => match view.reason(ConditionType::Reconciling) {
             Some(Reason::Progressing) => format!(
                 "pods of {desired} at weight 0; the attempt begins when they are ready, and is given up when they are not within {}.",
-                span(READY_DEADLINE)
+                span(ready_deadline(view))
             ),
             _ => format!("{desired} goes on as soon as what is said above is put right."),
         },
     }
+}
+
+/// As the spec has it; one that does not read counts as none.
+fn ready_deadline(view: &View) -> SignedDuration {
+    let given = values::duration(&view.rollout.spec.strategy.ready_deadline).ok();
+    given.and_then(|given| SignedDuration::try_from(given).ok()).unwrap_or(READY_DEADLINE)
 }
 
 /// An attempt that is not over.

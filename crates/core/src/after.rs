@@ -36,8 +36,18 @@ fn created(world: &mut World, create: &Create, now: Timestamp) {
         Create::Prompts(revision) => arm(world, revision).prompts = true,
         Create::Service(revision) => arm(world, revision).service = true,
         Create::Deployment { revision, replicas, images } => {
-            let deployment =
-                Deployment { version: "1".to_owned(), created: now, size: *replicas, pinned: !images.is_empty() };
+            let deployment = Deployment {
+                version: "1".to_owned(),
+                created: now,
+                size: *replicas,
+                pinned: !images.is_empty(),
+                images: images.clone(),
+                rolling: !images.is_empty(),
+                changed: None,
+                short: None,
+                available: false,
+                failure: None,
+            };
             arm(world, revision).deployment.get_or_insert(deployment);
         }
         Create::Record { revision, attempt, images } => {
@@ -67,14 +77,29 @@ fn created(world: &mut World, create: &Create, now: Timestamp) {
 
 fn changed(world: &mut World, change: &Change) {
     match change {
-        Change::Pin { revision, version, images: _, replicas } => {
+        Change::Pin { revision, version, images, replicas } => {
             with_deployment(world, revision, version, |deployment| {
                 deployment.pinned = true;
+                deployment.images.clone_from(images);
                 deployment.size = *replicas;
             });
         }
         Change::Scale { revision, version, replicas } => {
             with_deployment(world, revision, version, |deployment| deployment.size = *replicas);
+        }
+        Change::Restore { revision, version, images, generation: _ } => {
+            with_deployment(world, revision, version, |deployment| {
+                deployment.pinned = true;
+                deployment.images.clone_from(images);
+                deployment.changed = None;
+            });
+        }
+        Change::Roll { revision, version } => {
+            with_deployment(world, revision, version, |deployment| deployment.rolling = true);
+        }
+        Change::Service { revision, version } => {
+            let arm = arm(world, revision);
+            arm.astray = arm.astray.take().filter(|astray| astray != version);
         }
         Change::Select { revision, version } => {
             if let Apex::Selects { revision: selected, version: current } = &mut world.apex
@@ -102,7 +127,9 @@ fn deleted(world: &mut World, child: &Child) {
             revision
         }
         Child::Service(revision) => {
-            arm(world, revision).service = false;
+            let arm = arm(world, revision);
+            arm.service = false;
+            arm.astray = None;
             revision
         }
         Child::Deployment(revision) => {

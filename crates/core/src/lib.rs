@@ -12,6 +12,7 @@
 
 pub mod after;
 pub mod build;
+mod canonical;
 pub mod counts;
 pub mod decide;
 pub mod evidence;

@@ -162,6 +162,31 @@ pub enum Change {
         /// How many pods.
         replicas: i32,
     },
+    /// The recorded template again, after somebody changed it.
+    Restore {
+        /// Whose Deployment.
+        revision: Revision,
+        /// The version that it was decided on.
+        version: String,
+        /// Image per container, by digest.
+        images: BTreeMap<String, String>,
+        /// The generation that was found changed.
+        generation: i64,
+    },
+    /// From here on no pod goes before another one is ready: users may come.
+    Roll {
+        /// Whose Deployment.
+        revision: Revision,
+        /// The version that it was decided on.
+        version: String,
+    },
+    /// Selector and port of a revision's Service again, after somebody changed them.
+    Service {
+        /// Whose Service.
+        revision: Revision,
+        /// The version that it was decided on.
+        version: String,
+    },
     /// What the Service `<name>` selects.
     Select {
         /// The revision.
@@ -246,6 +271,9 @@ impl Write {
             Self::Change(Change::Pin { .. }) => "pin",
             Self::Change(Change::Scale { .. }) => "scale",
             Self::Change(Change::Select { .. }) => "select",
+            Self::Change(Change::Restore { .. }) => "restore",
+            Self::Change(Change::Roll { .. }) => "roll",
+            Self::Change(Change::Service { .. }) => "restore-service",
             Self::Delete(_) => "delete",
             Self::Adopt(_) => "adopt",
             Self::Route(write) => write.transition.name(),

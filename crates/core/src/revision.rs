@@ -24,9 +24,15 @@ impl Revision {
         ours.then(|| Self(text.to_owned()))
     }
 
-    /// SafeEncode(SHA-256(`v1` + canonical JSON of the stored raw template, model, port and the prompts' digest)).
-    /// `template` and `model` are as the API server stored them, so that an upgrade of a library starts no rollout.
+    /// SafeEncode(SHA-256(`v1` + canonical JSON of template, model, port and the prompts' digest)). `template` and `model`
+    /// are as the API server stored them, so that an upgrade of a library starts no rollout; of the template what says a
+    /// default does not count, so that another spelling of the same starts none either.
     pub fn of(template: &Value, model: &Value, port: i64, prompts: &str) -> Self {
+        Self::as_written(&crate::canonical::template(template), model, port, prompts)
+    }
+
+    /// The name that a revision has by its spelling, as earlier versions gave it.
+    pub(crate) fn as_written(template: &Value, model: &Value, port: i64, prompts: &str) -> Self {
         let mut text = String::from("v1{\"model\":");
         canonical(model, &mut text);
         text.push_str(",\"port\":");

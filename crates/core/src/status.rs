@@ -8,14 +8,15 @@ mod project;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use microapp_api::{
-    conditions::Reason,
+    conditions::{Cause, ConditionType, Reason},
     v1alpha1::{Canary, MicroAppRolloutStatus, Stable},
 };
 
-pub(crate) use conditions::unsynced_since;
+pub(crate) use conditions::{synced_since, unsynced_since};
 pub use project::{Refresh, project};
 
 use crate::{
+    decide::State,
     evidence::{Judgement, Preflight, saved_at},
     plan::{Note, Plan, StatusWrite},
     world::World,
@@ -25,7 +26,7 @@ use crate::{
 pub fn due(world: &World, now: Timestamp, evidence: &Judgement, plan: &Plan) -> Option<StatusWrite> {
     let refresh = refresh(world, now, evidence);
     let next = project(world, now, evidence, plan, refresh);
-    let changed = !is_same(&world.status, &next);
+    let changed = !is_same(&world.status, &next, is_news(world, plan));
     let checkpoint = refresh != Refresh::Keep && evidence.attempt != 0 && next.canary.is_some();
     (changed || refresh == Refresh::Checkpoint).then_some(StatusWrite { status: next, checkpoint })
 }
@@ -82,8 +83,25 @@ fn last_checkpoint(since: Timestamp, now: Timestamp) -> Option<f64> {
     Some((since.as_millisecond() / 1000 + point) as f64)
 }
 
+/// Is what the plan says worth a write although its reason stays? A wait that a person can do something about is, and
+/// its end; what is over in a moment is not, nor what gates say of a step, which moves with every scrape.
+fn is_news(world: &World, plan: &Plan) -> bool {
+    const MISSING: &str = " ready pods: ";
+    let ready = world.status.conditions.iter().find(|condition| condition.type_ == ConditionType::Ready.as_str());
+    let waits = matches!(plan.state, State::Idle | State::Held | State::RollBack);
+    let lacks = plan.why.message.contains(MISSING) || ready.is_some_and(|ready| ready.message.contains(MISSING));
+    let rejects = plan.why.reason.parse::<Cause>().is_ok();
+    plan.write.is_none() && (waits || lacks || rejects)
+}
+
+/// Does the status say this already? Numbers apart, which it does not follow.
+pub(crate) fn says(world: &World, message: &str) -> bool {
+    let ready = world.status.conditions.iter().find(|condition| condition.type_ == ConditionType::Ready.as_str());
+    ready.is_some_and(|ready| words(&ready.message).eq(words(&conditions::short(message))))
+}
+
 /// Is there nothing in it that is worth a write? Times, numbers of gates and numbers in messages are not.
-fn is_same(old: &MicroAppRolloutStatus, new: &MicroAppRolloutStatus) -> bool {
+fn is_same(old: &MicroAppRolloutStatus, new: &MicroAppRolloutStatus, news: bool) -> bool {
     let MicroAppRolloutStatus {
         observed_generation,
         desired_revision,
@@ -109,7 +127,7 @@ fn is_same(old: &MicroAppRolloutStatus, new: &MicroAppRolloutStatus) -> bool {
         && *rejected == new.rejected
         && *history == new.history
         && conditions.len() == new.conditions.len()
-        && conditions.iter().zip(&new.conditions).all(|(old, new)| is_same_condition(old, new))
+        && conditions.iter().zip(&new.conditions).all(|(old, new)| is_same_condition(old, new, news))
 }
 
 fn both<T>(old: Option<&T>, new: Option<&T>, test: fn(&T, &T) -> bool) -> bool {
@@ -133,9 +151,10 @@ fn is_same_canary(old: &Canary, new: &Canary) -> bool {
         && *plan == new.plan
 }
 
-fn is_same_condition(old: &Condition, new: &Condition) -> bool {
+fn is_same_condition(old: &Condition, new: &Condition, news: bool) -> bool {
     let Condition { type_, status, reason, message, observed_generation, last_transition_time: _ } = old;
-    let trouble = || reason.parse().is_ok_and(conditions::is_trouble);
+    let speaks = news && conditions::SPEAK.iter().any(|kind| kind.as_str() == type_);
+    let trouble = || speaks || reason.parse().is_ok_and(conditions::is_trouble);
     *type_ == new.type_
         && *status == new.status
         && *reason == new.reason
@@ -144,5 +163,5 @@ fn is_same_condition(old: &Condition, new: &Condition) -> bool {
 }
 
 fn words(message: &str) -> impl Iterator<Item = char> {
-    message.chars().filter(|c| !c.is_ascii_digit())
+    message.chars().filter(|c| !c.is_ascii_digit() && *c != '.')
 }

@@ -126,8 +126,15 @@ fn wrong(field: &str) -> impl Fn(values::ValueError) -> Unusable + '_ {
 impl Strategy {
     /// Reads the plan out of a spec. The schema refuses most mistakes; stored objects may be older than the schema.
     pub fn resolve(spec: &MicroAppRolloutSpec, prices: &str) -> Result<Self, Unusable> {
-        let api::Strategy { preset: _, steps: _, max_step_duration, on_inconclusive, tolerance, low_traffic } =
-            &spec.strategy;
+        let api::Strategy {
+            preset: _,
+            steps: _,
+            max_step_duration,
+            on_inconclusive,
+            tolerance,
+            low_traffic,
+            ready_deadline: _,
+        } = &spec.strategy;
         let steps = spec.strategy.effective_steps().iter().map(step).collect::<Result<Vec<_>, _>>()?;
         let gates = spec
             .effective_gates()
@@ -264,7 +271,7 @@ fn step(step: &api::Step) -> Result<Step, Unusable> {
     })
 }
 
-fn millis(text: &str, field: &str) -> Result<i64, Unusable> {
+pub(crate) fn millis(text: &str, field: &str) -> Result<i64, Unusable> {
     let duration = values::duration(text).map_err(wrong(field))?;
     i64::try_from(duration.as_millis()).map_err(|_| Unusable(format!("{field}: {text} is too long")))
 }

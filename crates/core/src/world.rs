@@ -1,11 +1,15 @@
 //! The world as `decide` sees it: small facts, parsed once. `observe` reads objects, [`crate::lens`] makes these of them.
 
+mod arm;
+
 use std::{collections::BTreeMap, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use microapp_api::{conditions::Reason, v1alpha1::MicroAppRolloutStatus, values::Weight};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+pub use arm::{Arm, Deployment, Failure, Pod, Record, Signal};
 
 use crate::{build::Kind, register::Register, revision::Revision, strategy::Strategy};
 
@@ -115,6 +119,9 @@ pub struct Spec {
     pub strategy: Strategy,
     /// Image per container of the template, init containers too, as given.
     pub images: BTreeMap<String, String>,
+    /// Pods must be ready within this, in milliseconds.
+    #[serde(default = "ten_minutes", skip_serializing_if = "is_ten_minutes")]
+    pub ready_millis: i64,
     /// Start although the runtime reports no digest.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_tag: bool,
@@ -126,9 +133,27 @@ pub struct Spec {
     pub raw: Arc<Raw>,
 }
 
+const fn ten_minutes() -> i64 {
+    600_000
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over a reference
+const fn is_ten_minutes(millis: &i64) -> bool {
+    *millis == ten_minutes()
+}
+
+impl Spec {
+    /// Pods must be ready within this.
+    pub fn ready_deadline(&self) -> SignedDuration {
+        SignedDuration::from_millis(self.ready_millis)
+    }
+}
+
 /// The stored raw parts that the builders copy into children.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Raw {
+    /// The name that an earlier version of the operator gave the revision.
+    pub written: Option<Revision>,
     /// `spec.template`.
     pub template: Value,
     /// `spec.model`.
@@ -281,110 +306,6 @@ impl Apex {
     }
 }
 
-/// What exists of one revision.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct Arm {
-    /// Its Service.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub service: bool,
-    /// The snapshot of its prompts.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub prompts: bool,
-    /// The immutable record.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub record: Option<Record>,
-    /// Its Deployment.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub deployment: Option<Deployment>,
-    /// Its pods, without those that are terminating.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub pods: Vec<Pod>,
-}
-
-/// What a ControllerRevision records.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Record {
-    /// The attempt that it was to begin.
-    pub attempt: i64,
-    /// Image per container, by digest.
-    pub images: BTreeMap<String, String>,
-    /// Model name and version, for status.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub model: String,
-    /// What the builders need to make the revision again; not for decisions.
-    #[serde(skip)]
-    pub raw: Arc<Raw>,
-}
-
-/// A Deployment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Deployment {
-    /// resourceVersion.
-    pub version: String,
-    /// When it was made.
-    pub created: Timestamp,
-    /// `spec.replicas`.
-    pub size: i32,
-    /// Its template names the bytes that were approved.
-    pub pinned: bool,
-}
-
-/// A pod that is not terminating.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Pod {
-    /// Its name.
-    pub name: String,
-    /// Its containers are ready.
-    pub ready: bool,
-    /// It was made from the pinned template.
-    pub pinned: bool,
-    /// When a container of it last started.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started: Option<Timestamp>,
-    /// Digest (`sha256:…`) per container, as the node reports it; empty where it reports none.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub digests: BTreeMap<String, String>,
-    /// Something that needs no Prometheus.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub signal: Option<Signal>,
-    /// Why it is not ready: reason of a waiting container (`ImagePullBackOff`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub waiting: Option<String>,
-}
-
-/// What a pod's state says by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Signal {
-    /// Two failed exits, or CrashLoopBackOff.
-    CrashLoop,
-    /// Killed for its memory.
-    OOMKilled,
-}
-
-impl Arm {
-    /// Ready pods of the template in force.
-    pub fn ready(&self) -> i32 {
-        let pinned = self.deployment.as_ref().is_some_and(|deployment| deployment.pinned);
-        i32::try_from(self.pods.iter().filter(|pod| pod.ready && pod.pinned == pinned).count()).unwrap_or(i32::MAX)
-    }
-
-    /// The first signal of any pod, an OOM before a crash loop.
-    pub fn signal(&self) -> Option<(Signal, &str)> {
-        let find =
-            |signal| self.pods.iter().find(|pod| pod.signal == Some(signal)).map(|pod| (signal, pod.name.as_str()));
-        find(Signal::OOMKilled).or_else(|| find(Signal::CrashLoop))
-    }
-
-    /// Does anything of it exist that costs something?
-    pub const fn runs(&self) -> bool {
-        self.deployment.is_some() || self.service
-    }
-}
-
 impl World {
     /// The usable spec.
     pub fn spec(&self) -> Option<&Spec> {
@@ -404,7 +325,8 @@ impl World {
 
     /// What exists of a revision; nothing is a value too.
     pub fn arm(&self, revision: &Revision) -> &Arm {
-        static NOTHING: Arm = Arm { service: false, prompts: false, record: None, deployment: None, pods: Vec::new() };
+        static NOTHING: Arm =
+            Arm { service: false, astray: None, prompts: false, record: None, deployment: None, pods: Vec::new() };
         self.arms.get(revision).unwrap_or(&NOTHING)
     }
 

@@ -74,7 +74,9 @@ fn a_bare_image_digest_is_none_unless_the_template_names_the_bytes() {
     assert_eq!(status("kyc:1", "sha256:ccc"), None);
     assert_eq!(status("kyc:1", ""), None);
     assert_eq!(status("kyc@sha256:bbb", "sha256:ccc").as_deref(), Some("sha256:bbb"));
-    assert_eq!(status("kyc:1", "other/name@sha256:bbb").as_deref(), Some("sha256:bbb"));
+    assert_eq!(status("kyc:1", "registry.local:5000/kyc@sha256:bbb").as_deref(), Some("sha256:bbb"));
+    assert_eq!(status("kyc:1", "other/name@sha256:bbb"), None, "of another repository than the spec names");
+    assert_eq!(status("kyc:1", "docker.io/library/import-2026-11-29@sha256:bbb"), None);
 }
 
 #[test]

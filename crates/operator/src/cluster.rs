@@ -147,13 +147,36 @@ async fn within<T>(
     }
 }
 
-/// The object as plain JSON. `managedFields` are kept for the route alone, where they say who else writes it.
+/// The object as plain JSON. `managedFields` are kept for the route, where they say who else writes it, and of a
+/// Deployment whether somebody wrote its template.
 pub(crate) fn json<T: serde::Serialize>(object: &T, kind: Kind) -> Arc<Value> {
     let mut value = serde_json::to_value(object).unwrap_or_default();
-    if kind != Kind::Route
-        && let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut)
-    {
-        metadata.remove("managedFields");
+    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+        match kind {
+            Kind::Route => {}
+            Kind::Deployment => {
+                let entries = metadata.get_mut("managedFields").and_then(Value::as_array_mut);
+                entries.into_iter().flatten().for_each(shorten);
+            }
+            Kind::Rollout | Kind::Service | Kind::Record | Kind::ConfigMap | Kind::Pod => {
+                metadata.remove("managedFields");
+            }
+        }
     }
     Arc::new(value)
+}
+
+/// All that is asked of an entry is who wrote when, and whether into the template.
+fn shorten(entry: &mut Value) {
+    let has = |pointer: &str| entry.pointer(pointer).is_some();
+    let (spec, labels) =
+        (has("/fieldsV1/f:spec/f:template/f:spec"), has("/fieldsV1/f:spec/f:template/f:metadata/f:labels"));
+    let mut template = serde_json::json!({});
+    if spec {
+        template["f:spec"] = serde_json::json!({});
+    }
+    if labels {
+        template["f:metadata"] = serde_json::json!({"f:labels": {}});
+    }
+    entry["fieldsV1"] = serde_json::json!({"f:spec": {"f:template": template}});
 }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use microapp_testkit::{Match, Profile, Traffic, build};
+use microapp_testkit::{Match, Profile, PromFault, Traffic, build};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -20,6 +20,22 @@ enum Scenario {
     Happy,
     Breach,
     Abort,
+    /// Before the first weight: stable had no traffic, so preflight waits.
+    SupersededEarly,
+    AbortedEarly,
+    SetBackEarly,
+    BreachAt25,
+    BreachInTheBake,
+    Deleted,
+    StatusWiped,
+    NoData,
+}
+
+impl Scenario {
+    /// Nobody uses the application yet.
+    const fn is_early(self) -> bool {
+        matches!(self, Self::SupersededEarly | Self::AbortedEarly | Self::SetBackEarly)
+    }
 }
 
 /// Everything that two ends have in common, without names of pods, times and versions.
@@ -83,6 +99,8 @@ impl End {
         let mut rejected = rollout["status"]["rejected"].clone();
         for one in rejected.as_array_mut().into_iter().flatten() {
             one["at"].take();
+            // What was seen when it was rejected has numbers of its own.
+            one["message"].take();
         }
         Self {
             register,
@@ -106,10 +124,11 @@ impl End {
 /// Plays a scenario; with `crash` the operator dies at its k-th write, before or after the commit. Answers the settled
 /// end and how many writes the scenario took.
 async fn play(scenario: Scenario, crash: Option<(usize, bool)>) -> (End, usize) {
+    let bake = if scenario == Scenario::BreachInTheBake { "5m" } else { "10s" };
     let rollout = build::rollout(NS, NAME, &image(1))
-        .steps(&[(5.into(), "5s"), (25.into(), "5s"), (100.into(), "10s")])
+        .steps(&[(5.into(), "5s"), (25.into(), "5s"), (100.into(), bake)])
         .set("/spec/strategy/tolerance", "5%");
-    let mut stage = Stage::empty(Traffic::new(NS, NAME).rps(60.0));
+    let mut stage = Stage::empty(Traffic::new(NS, NAME).rps(if scenario.is_early() { 0.0 } else { 60.0 }));
     if scenario != Scenario::First {
         stage.put(rollout.clone());
         stage.until("the first revision is stable", |stage| stage.reads("Ready", "True", "InitialRevision")).await;
@@ -146,6 +165,39 @@ async fn play(scenario: Scenario, crash: Option<(usize, bool)>) -> (End, usize) 
             stage.command("abort", "a1");
             stage.until("it is reverted", |stage| stage.reads("Stalled", "True", "Command")).await;
         }
+        Scenario::SupersededEarly | Scenario::AbortedEarly | Scenario::SetBackEarly => early(&stage, scenario).await,
+        Scenario::BreachAt25 | Scenario::BreachInTheBake => {
+            stage.upgrade(2);
+            let at = if scenario == Scenario::BreachAt25 { [75, 25] } else { [0, 100] };
+            stage.until("the step", |stage| stage.weights() == at).await;
+            stage.profile(2, Profile { error_rate: 1.0, ..Profile::default() });
+            stage.until("it is reverted", |stage| stage.reads("Stalled", "True", "GateFailed")).await;
+        }
+        Scenario::Deleted => {
+            stage.upgrade(2);
+            stage.until("the first step", |stage| stage.weights() == [95, 5]).await;
+            assert!(stage.server.delete("kubectl", "microapprollouts", NS, NAME));
+            stage.until("nothing is left", |stage| stage.children().is_empty()).await;
+        }
+        Scenario::StatusWiped => {
+            stage.upgrade(2);
+            stage.until("the first step", |stage| stage.weights() == [95, 5]).await;
+            assert!(
+                stage.server.edit("kubectl", "microapprollouts", NS, NAME, |rollout| rollout["status"] = json!({}))
+            );
+            stage.until("it is said", |stage| stage.reads("Stalled", "True", "Inconclusive")).await;
+            stage.command("abort", "a1");
+            stage.until("it is reverted", |stage| stage.reads("Stalled", "True", "Command")).await;
+        }
+        Scenario::NoData => {
+            stage.upgrade(2);
+            stage.until("the first step", |stage| stage.weights() == [95, 5]).await;
+            stage.prometheus.fault(Some(PromFault::Refuse));
+            sleep(Duration::from_secs(180)).await;
+            assert_eq!(stage.weights(), [95, 5], "{stage:?}");
+            stage.prometheus.fault(None);
+            stage.until("the second revision is stable", |stage| stage.reads("Ready", "True", "Promoted")).await;
+        }
     }
     // What is not needed any more goes after a settle; a crash there costs a lease more.
     sleep(Duration::from_secs(60)).await;
@@ -154,9 +206,35 @@ async fn play(scenario: Scenario, crash: Option<(usize, bool)>) -> (End, usize) 
     sleep(Duration::from_secs(300)).await;
     assert_eq!(stage.writes(), end, "{scenario:?} {crash:?}: written at rest\n{stage:?}");
     invariants::hold(&stage, &STEPS, false);
-    invariants::status_follows(&stage);
+    if scenario != Scenario::Deleted {
+        invariants::status_follows(&stage);
+    }
     successor.abort();
     (End::of(&stage), end - before)
+}
+
+/// The second revision waits in preflight; then somebody wants something else.
+async fn early(stage: &Stage, scenario: Scenario) {
+    stage.upgrade(2);
+    stage.until("it waits", |stage| stage.reads("Reconciling", "True", "PreflightFailed")).await;
+    match scenario {
+        Scenario::AbortedEarly => {
+            stage.command("abort", "a1");
+            stage.until("it is rejected", |stage| stage.reads("Stalled", "True", "Command")).await;
+        }
+        Scenario::SetBackEarly => {
+            stage.upgrade(1);
+            stage
+                .until("the first is current", |stage| stage.condition("Ready").is_some_and(|one| one.0 == "True"))
+                .await;
+        }
+        _ => {
+            stage.upgrade(3);
+            stage.prometheus.set_rps(60.0);
+            let stable = |stage: &Stage| stage.reads("Ready", "True", "Promoted") && stage.stable_is(3);
+            stage.until("the third revision is stable", stable).await;
+        }
+    }
 }
 
 async fn sweep(scenario: Scenario, commits: bool) {
@@ -206,4 +284,84 @@ async fn an_abort_ends_the_same_when_the_operator_dies_before_any_write() {
 #[tokio::test(start_paused = true)]
 async fn an_abort_ends_the_same_when_the_operator_dies_after_any_write() {
     sweep(Scenario::Abort, true).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revision_superseded_before_its_first_weight_ends_the_same_when_the_operator_dies_before_any_write() {
+    sweep(Scenario::SupersededEarly, false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revision_superseded_before_its_first_weight_ends_the_same_when_the_operator_dies_after_any_write() {
+    sweep(Scenario::SupersededEarly, true).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abort_before_the_first_weight_ends_the_same_when_the_operator_dies_before_any_write() {
+    sweep(Scenario::AbortedEarly, false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abort_before_the_first_weight_ends_the_same_when_the_operator_dies_after_any_write() {
+    sweep(Scenario::AbortedEarly, true).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn setting_back_before_the_first_weight_ends_the_same_when_the_operator_dies_before_any_write() {
+    sweep(Scenario::SetBackEarly, false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn setting_back_before_the_first_weight_ends_the_same_when_the_operator_dies_after_any_write() {
+    sweep(Scenario::SetBackEarly, true).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breach_at_25_percent_ends_the_same_when_the_operator_dies_before_any_write() {
+    sweep(Scenario::BreachAt25, false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breach_at_25_percent_ends_the_same_when_the_operator_dies_after_any_write() {
+    sweep(Scenario::BreachAt25, true).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breach_in_the_bake_ends_the_same_when_the_operator_dies_before_any_write() {
+    sweep(Scenario::BreachInTheBake, false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breach_in_the_bake_ends_the_same_when_the_operator_dies_after_any_write() {
+    sweep(Scenario::BreachInTheBake, true).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_ends_the_same_when_the_operator_dies_before_any_write() {
+    sweep(Scenario::Deleted, false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_ends_the_same_when_the_operator_dies_after_any_write() {
+    sweep(Scenario::Deleted, true).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_is_wiped_ends_the_same_when_the_operator_dies_before_any_write() {
+    sweep(Scenario::StatusWiped, false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_is_wiped_ends_the_same_when_the_operator_dies_after_any_write() {
+    sweep(Scenario::StatusWiped, true).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_without_data_ends_the_same_when_the_operator_dies_before_any_write() {
+    sweep(Scenario::NoData, false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_time_without_data_ends_the_same_when_the_operator_dies_after_any_write() {
+    sweep(Scenario::NoData, true).await;
 }

@@ -180,6 +180,11 @@ pub(super) const RULES: &[Rule] = &[
         "maxStepDuration must be a duration from 1s to 720h: write one such as \"30m\" or \"1h30m\"",
     ),
     rule(
+        "spec.strategy.readyDeadline",
+        concat!(is_duration!(), " && duration(self) >= duration('1s') && duration(self) <= duration('24h')"),
+        "readyDeadline must be a duration from 1s to 24h: write one such as \"10m\" or \"1h30m\"",
+    ),
+    rule(
         "spec.strategy.tolerance",
         concat!("self == 'Auto' || (", is_percent!("2", "<= 20.0"), ")"),
         "the tolerance must be Auto, or a percentage above 0% and at most 20%: write one such as \"0.5%\"",

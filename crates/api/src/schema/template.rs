@@ -6,14 +6,13 @@ use super::walk::{each, set};
 
 /// Lists that Kubernetes merges by key. A key must be required or have a default, and a default inside a list makes the
 /// file in Git differ from the stored object for ever (Argo CD: OutOfSync; kubectl: "configured"). So `ports`, whose
-/// `protocol` would need one, stays whole.
+/// `protocol` would need one, stays whole. And `env` does, since a name may be there twice, as in a Deployment, where the
+/// last one counts; a list by key would refuse it.
 const KEYED: &[(&str, &[&str])] = &[
     ("spec.containers", &["name"]),
-    ("spec.containers[].env", &["name"]),
     ("spec.containers[].volumeMounts", &["mountPath"]),
     ("spec.containers[].volumeDevices", &["devicePath"]),
     ("spec.initContainers", &["name"]),
-    ("spec.initContainers[].env", &["name"]),
     ("spec.initContainers[].volumeMounts", &["mountPath"]),
     ("spec.initContainers[].volumeDevices", &["devicePath"]),
     ("spec.hostAliases", &["ip"]),

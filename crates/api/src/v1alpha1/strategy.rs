@@ -24,9 +24,18 @@ pub struct Strategy {
     /// What happens where no tolerance fits the traffic.
     #[serde(default)]
     pub low_traffic: LowTraffic,
+    /// How long the pods of a revision may take to be ready, from when they had to be: from their creation, or from when
+    /// they last were. After that the revision is rejected.
+    #[serde(default = "Strategy::default_ready_deadline")]
+    pub ready_deadline: String,
 }
 
 impl Strategy {
+    /// `10m`.
+    pub fn default_ready_deadline() -> String {
+        "10m".to_owned()
+    }
+
     /// `1h`.
     pub fn default_max_step_duration() -> String {
         "1h".to_owned()
@@ -52,6 +61,7 @@ impl Default for Strategy {
             on_inconclusive: OnInconclusive::default(),
             tolerance: Self::default_tolerance(),
             low_traffic: LowTraffic::default(),
+            ready_deadline: Self::default_ready_deadline(),
         }
     }
 }

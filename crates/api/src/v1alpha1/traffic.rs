@@ -19,9 +19,9 @@ pub struct Gateway {
     /// The host names that it serves; all of the gateway's when empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hostnames: Vec<String>,
-    /// Time limits of the route.
-    #[serde(default)]
-    pub timeouts: Timeouts,
+    /// Time limits of the route; the gateway's own where absent, which for Envoy is 15 s and cuts long answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeouts: Option<Timeouts>,
 }
 
 /// A gateway, as in an HTTPRoute.
@@ -48,20 +48,10 @@ pub struct ParentRef {
 }
 
 /// Time limits of the route.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Timeouts {
-    /// From the whole request to the whole answer, as Gateway API writes durations; `0s` is no limit. A gateway's own
-    /// default (Envoy: 15 s) would cut long answers, so the route always says one.
-    #[serde(default = "no_limit")]
-    pub request: String,
-}
-
-fn no_limit() -> String {
-    "0s".to_owned()
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self { request: no_limit() }
-    }
+    /// From the whole request to the whole answer, as Gateway API writes durations; `0s` is no limit. The gateway's own
+    /// where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
 }

@@ -6,7 +6,25 @@ use microapp_api::names;
 use serde_json::{Value, json};
 
 use super::{Builder, Kind, Unbuildable};
-use crate::revision::{Revision, prompts_digest};
+use crate::{
+    decide::READY_DEADLINE,
+    revision::{Revision, prompts_digest},
+    world::Spec,
+};
+
+/// What `maxUnavailable` says of a Deployment that nobody is sent to yet.
+pub(crate) const STARTING: &str = "100%";
+
+/// How a Deployment replaces its pods. What serves never has fewer of them; before that the pin makes room first, or it
+/// would need a place more than the spec asks for, which a quota or an anti-affinity may not have.
+pub(super) fn strategy(serves: bool) -> Value {
+    let rolling = if serves {
+        json!({"maxUnavailable": 0, "maxSurge": 1})
+    } else {
+        json!({"maxUnavailable": STARTING, "maxSurge": 0})
+    };
+    json!({"type": "RollingUpdate", "rollingUpdate": rolling})
+}
 
 type Object = (Kind, String, Value);
 
@@ -39,11 +57,12 @@ impl Builder<'_> {
     }
 
     fn service_of(&self, revision: &Revision) -> Result<Value, Unbuildable> {
+        Ok(json!({"spec": {"selector": self.selector(revision), "ports": self.ports(revision)?}}))
+    }
+
+    pub(super) fn ports(&self, revision: &Revision) -> Result<Value, Unbuildable> {
         let port = self.port(revision)?;
-        Ok(json!({"spec": {
-            "selector": self.selector(revision),
-            "ports": [{"name": "http", "protocol": "TCP", "port": port, "targetPort": port}],
-        }}))
+        Ok(json!([{"name": "http", "protocol": "TCP", "port": port, "targetPort": port}]))
     }
 
     /// Its pod template changes once, at weight 0: the pods that passed are the pods that serve.
@@ -57,9 +76,9 @@ impl Builder<'_> {
         let rest = json!({"spec": {
             "replicas": replicas,
             "selector": {"matchLabels": self.selector(revision)},
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "strategy": strategy(!images.is_empty()),
             "revisionHistoryLimit": 1,
-            "progressDeadlineSeconds": 600,
+            "progressDeadlineSeconds": self.world.spec().map_or(READY_DEADLINE, Spec::ready_deadline).as_secs().max(1),
             "template": self.template(revision, images, !images.is_empty())?,
         }});
         Ok((Kind::Deployment, name.clone(), self.child(Kind::Deployment, &name, Some(revision), rest)))

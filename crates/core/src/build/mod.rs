@@ -10,9 +10,11 @@ use microapp_api::{labels, names};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub(crate) use children::STARTING;
 pub(crate) use route::request_timeout;
 
 use crate::{
+    lens::REPAIRED,
     plan::{Change, Child, Create, StatusWrite, Write},
     revision::Revision,
     world::{Orphan, Raw, World},
@@ -143,6 +145,24 @@ pub fn request(world: &World, write: &Write) -> Result<Request, Unbuildable> {
             Change::Scale { revision, version, replicas } => {
                 build.patch(Kind::Deployment, revision, version, &[replace("/spec/replicas", json!(replicas))])
             }
+            Change::Restore { revision, version, images, generation } => build.patch(
+                Kind::Deployment,
+                revision,
+                version,
+                &[
+                    replace("/spec/template", build.template(revision, images, true)?),
+                    add(&format!("/metadata/labels/{}", REPAIRED.replace('/', "~1")), json!(generation.to_string())),
+                ],
+            ),
+            Change::Roll { revision, version } => {
+                build.patch(Kind::Deployment, revision, version, &[replace("/spec/strategy", children::strategy(true))])
+            }
+            Change::Service { revision, version } => build.patch(
+                Kind::Service,
+                revision,
+                version,
+                &[add("/spec/selector", build.selector(revision)), add("/spec/ports", build.ports(revision)?)],
+            ),
             Change::Select { revision, version } => Request::Patch {
                 kind: Kind::Service,
                 name: names::apex(&world.object.name),
@@ -241,6 +261,11 @@ fn versioned(version: &str, operations: &[Value]) -> Value {
     let mut all = vec![replace("/metadata/resourceVersion", json!(version))];
     all.extend_from_slice(operations);
     Value::Array(all)
+}
+
+#[allow(clippy::needless_pass_by_value)]
+fn add(path: &str, value: Value) -> Value {
+    json!({"op": "add", "path": path, "value": value})
 }
 
 #[allow(clippy::needless_pass_by_value)] // `json!` at every call reads better without borrows

@@ -8,6 +8,8 @@ use serde_json::{Map, Value, json};
 use super::{Builder, Unbuildable};
 use crate::{lens::PINNED, revision::Revision, world::Raw};
 
+/// The labels that nobody else may set.
+const OURS: &str = "microapp.dev/";
 /// The volume that brings the prompts where the template does not.
 const VOLUME: &str = "microapp-prompts";
 
@@ -27,7 +29,10 @@ impl Builder<'_> {
         }
         let labels = entry(entry(&mut template, "metadata"), "labels");
         for (key, value) in names::labels_of(rollout, Some(revision.as_str())) {
-            labels[key] = json!(value);
+            // The user's own word stays: policies, budgets and spreads of others select pods by it. We select by ours.
+            if key.starts_with(OURS) || labels.get(&key).is_none() {
+                labels[key] = json!(value);
+            }
         }
         if pinned {
             entry(entry(&mut template, "metadata"), "annotations")[PINNED] = json!("true");

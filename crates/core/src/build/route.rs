@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use microapp_api::{labels::route as labels, names};
 use serde_json::{Value, json};
 
-use super::{Builder, Kind, Request, Unbuildable, replace, versioned};
+use super::{Builder, Kind, Request, Unbuildable, add, replace, versioned};
 use crate::{
     plan::{Lower, RouteWrite, Transition},
     register::Register,
@@ -14,12 +14,9 @@ use crate::{
     world::{Backend, RouteFact},
 };
 
-/// The request's time limit where the spec gives none: no limit, since a gateway's own would cut long answers.
-const NO_LIMIT: &str = "0s";
-
-/// The time limit of a stored `spec.traffic.gateway`.
-pub(crate) fn request_timeout(gateway: &Value) -> &str {
-    gateway.pointer("/timeouts/request").and_then(Value::as_str).unwrap_or(NO_LIMIT)
+/// The time limit of a stored `spec.traffic.gateway`, where it gives one: not every gateway knows the field.
+pub(crate) fn request_timeout(gateway: &Value) -> Option<&str> {
+    gateway.pointer("/timeouts/request").and_then(Value::as_str)
 }
 
 impl Builder<'_> {
@@ -43,11 +40,11 @@ impl Builder<'_> {
         };
         let mut spec = json!({
             "parentRefs": gateway.get("parentRefs").cloned().unwrap_or_else(|| json!([])),
-            "rules": [{
-                "backendRefs": self.references(backends)?,
-                "timeouts": {"request": request_timeout(gateway)},
-            }],
+            "rules": [{"backendRefs": self.references(backends)?}],
         });
+        if let Some(limit) = request_timeout(gateway) {
+            spec["rules"][0]["timeouts"] = json!({"request": limit});
+        }
         if let Some(hosts) = gateway.get("hostnames").and_then(Value::as_array).filter(|hosts| !hosts.is_empty()) {
             spec["hostnames"] = json!(hosts);
         }
@@ -139,11 +136,6 @@ fn changed(old: &Register, new: &Register) -> Vec<Value> {
 /// The JSON pointer of an annotation.
 fn annotation(key: &str) -> String {
     format!("/metadata/annotations/{}", key.replace('~', "~0").replace('/', "~1"))
-}
-
-#[allow(clippy::needless_pass_by_value)]
-fn add(path: &str, value: Value) -> Value {
-    json!({"op": "add", "path": path, "value": value})
 }
 
 #[allow(clippy::needless_pass_by_value)]

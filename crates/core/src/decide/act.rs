@@ -1,8 +1,16 @@
 //! Which state's step it is.
 
-use super::{State, bake, held, idle, preflight, ramp, rollback, scene::Scene};
+use jiff::Timestamp;
+
+use super::{
+    State, bake,
+    capacity::{self, Capacity},
+    held, idle, preflight, ramp, rollback,
+    scene::{Scene, wake},
+};
 use crate::{
     plan::{Plan, Transition},
+    strategy::Strategy,
     world::{Desired, Verb},
 };
 
@@ -29,15 +37,14 @@ pub(super) fn step(scene: &Scene) -> Plan {
         Some(step) if step >= plan.last() => bake::step(scene, plan),
         Some(step) => ramp::step(scene, plan, step),
     };
-    tend(scene, next)
+    wake(next, capacity_ends(scene, plan))
 }
 
-/// While the attempt runs stable keeps its size, whatever an autoscaler asks for meanwhile.
-fn tend(scene: &Scene, next: Plan) -> Plan {
-    let stable = &scene.register.stable;
-    match (&next.write, ramp::resize(scene, stable, scene.basis)) {
-        (None, Some(write)) => Plan { write: Some(write), ..next },
-        (Some(_), _) | (None, None) => next,
+/// When the grace of a canary that lacks pods ends.
+fn capacity_ends(scene: &Scene, plan: &Strategy) -> Option<Timestamp> {
+    match capacity::of_step(scene, plan, scene.register.step?) {
+        Capacity::Short(until) => Some(until).filter(|until| *until > scene.now),
+        Capacity::Enough | Capacity::Lost(_) => None,
     }
 }
 

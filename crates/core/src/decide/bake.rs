@@ -43,6 +43,13 @@ pub(super) fn step(scene: &Scene, plan: &Strategy) -> Plan {
         if let Some(write) = ramp::resize(scene, canary, needed) {
             return scene.act(State::Bake, "Progressing", format!("the new version gets {needed} pods"), write);
         }
+        let arm = scene.arm(canary);
+        let ready = arm.ready();
+        if !capacity::is_tolerable(ready, needed) {
+            let message =
+                format!("the bake is over but for {ready} of {needed} ready pods{}", capacity::cause(arm, None));
+            return ramp::inconclusive(scene, plan, State::Bake, &message).because("CapacityLost");
+        }
         return promote::commit(scene, canary);
     }
     scene.wait(State::Bake, "Progressing", "there is nothing to promote")

@@ -3,20 +3,21 @@
 use microapp_api::conditions::Cause;
 
 use super::{
-    State, capacity, preflight,
+    State, capacity, drain, guard, preflight,
     prepare::{self, Prepared, Wanted},
-    scene::{SETTLE, STEADY, Scene, after, alone},
+    scene::{STEADY, Scene, after, alone, wake},
 };
 use crate::{
-    plan::{Change, Child, Create, Plan, Transition, Write},
+    plan::{Child, Plan, Transition, Write},
     register::Register,
     revision::Revision,
-    world::{Acceptance, Apex, Desired, Spec, Verb},
+    status,
+    world::{Acceptance, Desired, Spec, Verb},
 };
 
 /// One pass at rest.
 pub(super) fn step(scene: &Scene) -> Plan {
-    if let Some(plan) = serve(scene).or_else(|| spend(scene)) {
+    if let Some(plan) = guard::step(scene).or_else(|| spend(scene)) {
         return plan;
     }
     match &scene.world.desired {
@@ -52,19 +53,21 @@ fn wanted(scene: &Scene, spec: &Spec) -> Plan {
     if let Some(older) = &scene.world.conflict {
         return scene.wait(State::Idle, "RouteConflict", format!("{older} already serves this gateway, host and path"));
     }
-    // Otherwise the pods of an attempt that is over would run for as long as the next one takes.
-    if let Some(plan) = tidy(scene, Some(&spec.revision)) {
-        return plan;
-    }
+    // Otherwise the pods of an attempt that is over would run for as long as the next one takes. What still drains keeps
+    // nobody waiting.
+    let drains = match tidy(scene, Some(&spec.revision)) {
+        Some(plan) if plan.write.is_some() => return plan,
+        waits => waits.and_then(|plan| plan.wake),
+    };
     let size = match spec.strategy.steps.first() {
         Some(step) if scene.world.status.stable.is_some() => capacity::canary(spec.replicas, step.weight),
         _ => spec.replicas,
     };
     let attempt = scene.register.attempt + 1;
     match prepare::step(scene.world, scene.now, &Wanted { state: State::Prepare, spec, size, attempt }) {
-        Prepared::Not(plan) => *plan,
+        Prepared::Not(plan) => wake(*plan, drains),
         Prepared::Failed(cause, message) => reject(scene, &spec.revision, cause, message, retried),
-        Prepared::Ready => begin(scene, spec, retried),
+        Prepared::Ready => wake(begin(scene, spec, retried), drains),
     }
 }
 
@@ -127,6 +130,10 @@ fn replace(scene: &Scene, spec: &Spec) -> Plan {
 
 /// A revision that never began. A retry that came to this is taken, or it would be tried for ever.
 fn reject(scene: &Scene, revision: &Revision, cause: Cause, message: String, retried: Option<String>) -> Plan {
+    // Nothing of the register keeps these words: status has them before the verdict.
+    if !status::says(scene.world, &message) && scene.world.obstacle.is_none() {
+        return scene.wait(State::Prepare, cause.as_str(), message);
+    }
     let mut register = scene.register.rejecting(revision, cause);
     if let Some(token) = retried {
         register.tokens = register.tokens.with(Verb::Retry.as_str(), &token);
@@ -162,46 +169,9 @@ fn spend(scene: &Scene) -> Option<Plan> {
     Some(scene.act(State::Idle, "Progressing", format!("{} came while nothing runs", verb.as_str()), write))
 }
 
-/// What stable needs to serve: its Service, its pods, the apex Service.
-fn serve(scene: &Scene) -> Option<Plan> {
-    let stable = &scene.register.stable;
-    let arm = scene.arm(stable);
-    let promote = |message: String, write: Write| Some(scene.act(State::Promote, "Promoted", message, write));
-    if !arm.service {
-        return promote(format!("the Service of {stable} is missing"), Write::Create(Create::Service(stable.clone())));
-    }
-    match (&arm.deployment, &arm.record, scene.spec()) {
-        (None, Some(record), spec) => {
-            let replicas = spec.map_or(1, |spec| spec.replicas);
-            let create = Create::Deployment { revision: stable.clone(), replicas, images: record.images.clone() };
-            return promote(format!("the Deployment of {stable} is missing"), Write::Create(create));
-        }
-        (Some(deployment), _, Some(spec)) if deployment.size != spec.replicas => {
-            let scale = Change::Scale {
-                revision: stable.clone(),
-                version: deployment.version.clone(),
-                replicas: spec.replicas,
-            };
-            return promote(format!("{stable} gets {} pods", spec.replicas), Write::Change(scale));
-        }
-        (Some(_), _, _) | (None, None, _) => {}
-    }
-    match &scene.world.apex {
-        Apex::Missing => {
-            promote("the Service of the rollout's name follows".to_owned(), Write::Create(Create::Apex(stable.clone())))
-        }
-        Apex::Selects { revision, version } if revision.as_ref() != Some(stable) => promote(
-            format!("the Service of the rollout's name follows to {stable}"),
-            Write::Change(Change::Select { revision: stable.clone(), version: version.clone() }),
-        ),
-        Apex::Selects { .. } | Apex::Foreign(_) => None,
-    }
-}
-
-/// Deployments and Services of revisions other than stable and the one to keep go after the settle; records and prompts
-/// stay while they are known.
+/// Deployments and Services of revisions other than stable and the one to keep go once nobody is sent to them; records and
+/// prompts stay while they are known.
 fn tidy(scene: &Scene, keep: Option<&Revision>) -> Option<Plan> {
-    let settled = after(scene.register.since.unwrap_or(scene.now), SETTLE);
     let needed = |revision: &Revision| *revision == scene.register.stable || Some(revision) == keep;
     let mut others = scene.world.arms.iter().filter(|(revision, _)| !needed(revision));
     let remains = others.find_map(|(revision, arm)| {
@@ -222,8 +192,10 @@ fn tidy(scene: &Scene, keep: Option<&Revision>) -> Option<Plan> {
     });
     let (revision, child) = remains?;
     let state = if scene.register.is_latched() { State::RollBack } else { State::Promote };
-    if scene.now < settled {
-        return Some(scene.wait(state, "Promoted", "the old version drains").wake_at(settled));
+    // A latched attempt was waited for before its backend went.
+    if let Some(until) = drain::until(scene).filter(|_| !scene.register.is_latched()) {
+        let message = "the old version drains: its pods go once a gateway has accepted that it gets nothing any more";
+        return Some(scene.wait(state, "Promoted", message).wake_at(until));
     }
     let write = Write::Delete(child(revision.clone()));
     Some(scene.act(state, "Progressing", format!("{revision} is not needed any more"), write))

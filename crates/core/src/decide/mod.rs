@@ -8,7 +8,9 @@ mod adopt;
 mod bake;
 mod capacity;
 mod delete;
+mod drain;
 mod first;
+mod guard;
 mod held;
 mod idle;
 mod lost;
@@ -23,7 +25,7 @@ mod urgent;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-pub use scene::{PROMETHEUS_PATIENCE, READY_DEADLINE, ROUTE_DEADLINE, SETTLE, STEADY};
+pub use scene::{CAPACITY_GRACE, DRAIN_DEADLINE, PROMETHEUS_PATIENCE, READY_DEADLINE, ROUTE_DEADLINE, SETTLE, STEADY};
 
 use self::scene::Scene;
 use crate::{
@@ -106,10 +108,24 @@ pub fn decide(world: &World, now: Timestamp, evidence: &Judgement) -> Plan {
         RouteFact::Foreign(message) => lost::taken(message),
         RouteFact::Present(route) => {
             let scene = Scene::new(world, route, now, evidence);
-            urgent::step(&scene).unwrap_or_else(|| act::step(&scene))
+            match urgent::step(&scene) {
+                Some(lower) if guard::may_lower(&scene) => lower,
+                Some(lower) => return copies_or_guard(&scene, guard::waits(&scene, &lower)),
+                None => return copies_or_guard(&scene, act::step(&scene)),
+            }
         }
     };
     copies(world, now, evidence, patience(world, now, plan))
+}
+
+/// In an attempt what serves is put right before anything else, the status too.
+fn copies_or_guard(scene: &Scene, plan: Plan) -> Plan {
+    let Scene { world, now, evidence, .. } = *scene;
+    match guard::step(scene).filter(|_| scene.register.canary.is_some()) {
+        Some(plan) if world.obstacle.is_none() => plan,
+        Some(plan) => copies(world, now, evidence, plan),
+        None => copies(world, now, evidence, patience(world, now, plan)),
+    }
 }
 
 /// A spec that cannot be used may be one of a sync in pieces; when it is not, status says so by then.

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use microapp_api::{conditions::Cause, v1alpha1::Verdict};
 
 use super::{
-    State, ramp,
-    scene::{PROMETHEUS_PATIENCE, READY_DEADLINE, ROUTE_DEADLINE, SETTLE, Scene, after},
+    State, capacity, ramp,
+    scene::{PROMETHEUS_PATIENCE, ROUTE_DEADLINE, SETTLE, Scene, after, wake},
     urgent,
 };
 use crate::{
@@ -87,29 +87,31 @@ fn settled(scene: &Scene, plan: &Strategy) -> Option<Plan> {
     }
 }
 
-/// Too few pods, for at most ten minutes since there were enough.
+/// Too few pods, for at most the deadline since there were enough.
 fn not_ready(scene: &Scene, plan: &Strategy) -> Option<Plan> {
     let canary = scene.canary()?;
     let arm = scene.arm(canary);
-    let needed = super::capacity::canary(scene.basis, plan.steps.get(plan.first)?.weight);
-    let ready = arm.ready();
-    if ready >= needed && arm.signal().is_none() {
+    let needed = capacity::canary(scene.basis, plan.steps.get(plan.first)?.weight);
+    let ready = capacity::calm(arm, scene.now);
+    if ready >= needed {
         return None;
     }
     if let Some(write) = ramp::resize(scene, canary, needed) {
         return Some(scene.act(State::Preflight, "CapacityLost", format!("the canary gets {needed} pods"), write));
     }
-    // The register names the time of a step back; an attempt that was never raised counts from its Begin.
+    let limit = scene.ready_deadline();
     let begun = || scene.world.status.canary.as_ref()?.started_at.as_ref().map(|time| time.0);
-    let deadline = after(scene.register.since.or_else(begun).unwrap_or(scene.now), READY_DEADLINE);
+    let gone = scene.register.since.or_else(begun).unwrap_or(scene.now);
+    let deadline = after(capacity::short_since(arm, needed, scene.now, gone), limit);
+    let cause = capacity::cause(arm, None);
     if scene.now >= deadline {
-        let message =
-            format!("the canary has {ready} of {needed} ready pods after {} minutes", READY_DEADLINE.as_mins());
+        let message = format!("the canary has {ready} of {needed} ready pods after {}{cause}", capacity::limit(limit));
         return Some(urgent::lower(scene, Cause::NotReady, message, |_| {}));
     }
-    let message = format!("the canary has {ready} of {needed} ready pods; it gets no traffic before");
+    let message = format!("the canary has {ready} of {needed} ready pods{cause}; it gets no traffic before");
     let reason = if scene.exposed() { "CapacityLost" } else { "Progressing" };
-    Some(scene.wait(State::Preflight, reason, message).wake_at(deadline))
+    let waiting = scene.wait(State::Preflight, reason, message).wake_at(deadline);
+    Some(wake(waiting, capacity::calms_at(arm, scene.now)))
 }
 
 /// The gateways must have accepted the route. They answer within a moment; a minute without an answer is trouble.

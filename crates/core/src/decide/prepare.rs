@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use microapp_api::conditions::Cause;
 
 use super::{
-    State,
-    scene::{READY_DEADLINE, after},
+    State, capacity, guard,
+    scene::{after, wake},
 };
 use jiff::Timestamp;
 
@@ -54,6 +54,9 @@ pub(super) fn step(world: &World, now: Timestamp, wanted: &Wanted) -> Prepared {
     if !arm.service {
         return create("Service", Create::Service(revision.clone()));
     }
+    if let Some((message, write)) = guard::restored(revision, arm) {
+        return Prepared::Not(Box::new(Plan::wait(*state, "Progressing", message).write(write)));
+    }
     let Some(deployment) = &arm.deployment else {
         let images = approved(arm, spec);
         let replicas = if images.is_empty() { 1 } else { *size };
@@ -69,6 +72,11 @@ pub(super) fn step(world: &World, now: Timestamp, wanted: &Wanted) -> Prepared {
         };
         return create("record", Create::Record { revision: revision.clone(), attempt: *attempt, images });
     }
+    if !deployment.rolling {
+        let write = Change::Roll { revision: revision.clone(), version: deployment.version.clone() };
+        let message = format!("from now on {revision} replaces no pod before another one is ready");
+        return Prepared::Not(Box::new(Plan::wait(*state, "Progressing", message).write(Write::Change(write))));
+    }
     if deployment.size < *size {
         let write = Change::Scale { revision: revision.clone(), version: deployment.version.clone(), replicas: *size };
         let message = format!("{revision} gets {size} pods");
@@ -81,21 +89,28 @@ pub(super) fn step(world: &World, now: Timestamp, wanted: &Wanted) -> Prepared {
 fn approved(arm: &Arm, spec: &Spec) -> BTreeMap<String, String> {
     match &arm.record {
         Some(record) => record.images.clone(),
-        None if spec.images.values().all(|image| image.contains("@sha256:")) => spec.images.clone(),
+        None if spec_is_pinned(spec) => spec.images.clone(),
         None => BTreeMap::new(),
     }
 }
 
-/// What the pinned template runs: the images of a pod of it, by digest. None before there is one.
+/// Does the spec itself name the bytes?
+fn spec_is_pinned(spec: &Spec) -> bool {
+    spec.images.values().all(|image| image.contains("@sha256:"))
+}
+
+/// What the pinned template runs: the images of a ready pod of it, by digest. None before there is one: only a pod that
+/// became ready proves that the pinned bytes can be pulled and start.
 fn pinned_images(arm: &Arm, spec: &Spec) -> Option<BTreeMap<String, String>> {
-    let pinned = || arm.pods.iter().filter(|pod| pod.pinned);
+    let proven = || arm.pods.iter().filter(|pod| pod.pinned && pod.ready);
+    proven().next()?;
     let by_digest = |container: &String, image: &String| {
         if image.contains("@sha256:") {
             return Some(image.clone());
         }
-        let digest = pinned().find_map(|pod| pod.digests.get(container)).map(|digest| at(image, digest));
-        // A runtime that reports none is allowed by the spec; a pod that has not started yet may still report one.
-        digest.or_else(|| (spec.allow_tag && pinned().any(|pod| pod.ready)).then(|| image.clone()))
+        let digest = proven().find_map(|pod| pod.digests.get(container)).map(|digest| at(image, digest));
+        // A runtime that reports none is allowed by the spec.
+        digest.or_else(|| spec.allow_tag.then(|| image.clone()))
     };
     spec.images.iter().map(|(container, image)| Some((container.clone(), by_digest(container, image)?))).collect()
 }
@@ -111,33 +126,40 @@ fn at(image: &str, digest: &str) -> String {
     format!("{repository}@{digest}")
 }
 
-/// A first pod told the digests: from now on the template names them.
+/// A first pod told the digests: from now on the template names them. It tells them once its containers run, ready or
+/// not, so that a slow start is waited for once.
 fn pin(arm: &Arm, deployment: &Deployment, now: Timestamp, wanted: &Wanted) -> Prepared {
     let Wanted { state, spec, size, .. } = wanted;
-    let reported = |pod: &&crate::world::Pod| pod.ready && !pod.digests.is_empty();
-    let Some(pod) = arm.pods.iter().find(reported) else {
-        if spec.allow_tag && arm.pods.iter().any(|pod| pod.ready) {
-            return change(*state, deployment, spec, *size, spec.images.clone());
-        }
-        if arm.pods.iter().any(|pod| pod.ready) {
-            let message = "the node reports no digest of the image's repository; push the image to a registry, give it by digest, or set imagePolicy: AllowTag".to_owned();
-            return Prepared::Failed(Cause::PinFailed, message);
-        }
+    let told = |pod: &crate::world::Pod| {
+        let digest =
+            |(container, image): (&String, &String)| Some((container.clone(), at(image, pod.digests.get(container)?)));
+        spec.images.iter().map(digest).collect::<Option<BTreeMap<_, _>>>()
+    };
+    if let Some(images) = arm.pods.iter().find_map(told) {
+        return change(*state, deployment, spec, *size, images);
+    }
+    let Some(pod) = arm.pods.iter().find(|pod| pod.ready) else {
         return waiting(arm, deployment, now, wanted, 0, 1);
     };
-    let missing = spec.images.keys().find(|container| !pod.digests.contains_key(*container));
-    if let Some(container) = missing {
-        if spec.allow_tag {
-            return change(*state, deployment, spec, *size, spec.images.clone());
-        }
-        return Prepared::Failed(
-            Cause::PinFailed,
-            format!("the node reports no repository digest for container {container}"),
-        );
+    if spec.allow_tag {
+        let given = |(container, image): (&String, &String)| {
+            let digest = pod.digests.get(container);
+            (container.clone(), digest.map_or_else(|| image.clone(), |digest| at(image, digest)))
+        };
+        return change(*state, deployment, spec, *size, spec.images.iter().map(given).collect());
     }
-    let images =
-        spec.images.iter().map(|(container, image)| (container.clone(), at(image, &pod.digests[container]))).collect();
-    change(*state, deployment, spec, *size, images)
+    let unknown: Vec<_> = spec
+        .images
+        .iter()
+        .filter(|(container, _)| !pod.digests.contains_key(*container))
+        .map(|(_, image)| image)
+        .collect();
+    let names = unknown.iter().map(|image| image.as_str()).collect::<Vec<_>>().join(", ");
+    let message = format!(
+        "{}: the node reports no digest of the repository that the spec names for {names}; push the image to that repository and let the node pull it from there, give it by digest, or set imagePolicy: AllowTag",
+        spec.revision
+    );
+    Prepared::Failed(Cause::PinFailed, message)
 }
 
 fn change(
@@ -153,35 +175,32 @@ fn change(
 }
 
 fn ready(arm: &Arm, deployment: &Deployment, now: Timestamp, wanted: &Wanted) -> Prepared {
-    let ready = arm.ready();
-    if ready >= wanted.size && arm.signal().is_none() {
+    let ready = capacity::calm(arm, now);
+    if ready >= wanted.size {
         return Prepared::Ready;
     }
     waiting(arm, deployment, now, wanted, ready, wanted.size)
 }
 
-/// Ten minutes, with what the pods say.
+/// The deadline, with what the cluster says meanwhile.
 fn waiting(arm: &Arm, deployment: &Deployment, now: Timestamp, wanted: &Wanted, ready: i32, needed: i32) -> Prepared {
     let revision: &Revision = &wanted.spec.revision;
-    let waiting = arm.pods.iter().find_map(|pod| pod.waiting.as_deref());
-    let pull = waiting.is_some_and(|reason| matches!(reason, "ImagePullBackOff" | "ErrImagePull" | "InvalidImageName"));
-    let deadline = after(deployment.created, READY_DEADLINE);
-    let because = match (arm.signal(), waiting) {
-        (Some((signal, pod)), _) => format!(": {pod} {signal:?}"),
-        (None, Some(reason)) if pull => {
-            let images: Vec<_> = wanted.spec.images.values().map(String::as_str).collect();
-            format!(": {reason} for {}", images.join(", "))
-        }
-        (None, Some(reason)) => format!(": {reason}"),
-        (None, None) => String::new(),
-    };
-    let message = format!("{revision} has {ready} of {needed} ready pods{because}");
+    let limit = wanted.spec.ready_deadline();
+    let reason = arm.current().filter(|pod| !pod.ready).find_map(|pod| pod.waiting.as_deref());
+    let pull = reason.is_some_and(capacity::is_pull);
+    // A template that was just pinned has its time from the pin on, which comes within that of its first pod.
+    let pinned = deployment.pinned && arm.record.is_none() && !spec_is_pinned(wanted.spec);
+    let gone = if pinned { after(deployment.created, limit) } else { deployment.created };
+    let deadline = after(capacity::short_since(arm, needed, now, gone), limit);
+    let message =
+        format!("{revision} has {ready} of {needed} ready pods{}", capacity::cause(arm, Some(&wanted.spec.images)));
     if now >= deadline {
         let cause = if pull { Cause::PinFailed } else { Cause::NotReady };
-        return Prepared::Failed(cause, format!("{message}, after {} minutes", READY_DEADLINE.as_mins()));
+        return Prepared::Failed(cause, format!("{message}, after {}", capacity::limit(limit)));
     }
     let reason = if pull { "ImagePullFailed" } else { "Progressing" };
-    Prepared::Not(Box::new(Plan::wait(wanted.state, reason, message).wake_at(deadline)))
+    let plan = Plan::wait(wanted.state, reason, message).wake_at(deadline);
+    Prepared::Not(Box::new(wake(plan, capacity::calms_at(arm, now))))
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@ use jiff::SignedDuration;
 use microapp_api::{conditions::Cause, v1alpha1::Verdict};
 
 use super::{
-    State, capacity,
-    scene::{Scene, after},
+    State,
+    capacity::{self, Capacity},
+    guard,
+    scene::{Scene, after, wake},
     urgent,
 };
 use crate::{
@@ -30,6 +32,11 @@ pub(super) fn step(scene: &Scene, plan: &Strategy, index: usize) -> Plan {
     let dwell = SignedDuration::from_millis(plan.steps[index].dwell_millis);
     let hot_fix = blockers(&scene.evidence.gates).any(|gate| gate.hot_fix && gate.verdict == Verdict::Pass);
     let passed = scene.evidence.attempt == scene.register.attempt && all_pass(&scene.evidence.gates);
+    if passed && hot_fix && !guard::stood(scene) {
+        let message = "the canary is better than a stable whose pods were gone in this step, which says nothing about the \
+                       version; `promote` or `abort`, or it goes on once stable can be compared";
+        return inconclusive(scene, plan, State::Ramp, message);
+    }
     match scene.evidence.stepped_back {
         Some(SteppedBack::Again) => {
             let message = "the bake looked bad a second time; `promote` or `abort`";
@@ -93,13 +100,15 @@ fn blocking(scene: &Scene) -> &'static str {
 pub(super) fn lost(scene: &Scene, plan: &Strategy, index: usize) -> Option<Plan> {
     let canary = scene.canary()?;
     let weight = plan.steps.get(index)?.weight;
-    let needed = capacity::share(plan.replicas, weight);
-    let ready = scene.arm(canary).ready();
-    if ready < needed {
+    if let Capacity::Lost(to) = capacity::of_step(scene, plan, index) {
+        let arm = scene.arm(canary);
+        let (ready, needed) = (arm.ready(), capacity::share(plan.replicas, weight));
+        let back = to.and_then(|to| plan.steps.get(to)).map_or_else(|| "0".to_owned(), |step| step.weight.to_string());
         let message = format!(
-            "the canary has {ready} ready pods of the {needed} that {weight} needs; weight 0 until they are back"
+            "the canary has {ready} ready pods of the {needed} that {weight} needs{}; weight {back} until they are back",
+            capacity::cause(arm, None)
         );
-        return Some(step_back(scene, None, "CapacityLost", message));
+        return Some(step_back(scene, to, "CapacityLost", message));
     }
     if scene.evidence.hung && scene.evidence.attempt == scene.register.attempt {
         let message = format!(
@@ -113,6 +122,9 @@ pub(super) fn lost(scene: &Scene, plan: &Strategy, index: usize) -> Option<Plan>
 /// To an earlier step, or to weight 0; the same attempt goes on.
 pub(super) fn step_back(scene: &Scene, to: Option<usize>, reason: &str, message: String) -> Plan {
     let Some(canary) = scene.canary() else { return scene.wait(State::Held, reason, message) };
+    if !guard::may_lower(scene) {
+        return guard::waits(scene, &scene.wait(State::Held, reason, message));
+    }
     let weight = to.and_then(|to| scene.plan.as_ref()?.steps.get(to)).map_or_else(Default::default, |step| step.weight);
     let register = Register { step: to, since: Some(scene.now), ..scene.register.clone() };
     let write = scene.transition(Transition::StepBack, register, scene.pair(canary, weight));
@@ -170,10 +182,16 @@ pub(super) fn raise(scene: &Scene, plan: &Strategy, to: usize, why: &str) -> Pla
         let message = format!("{why}; {} needs {needed} pods", step.weight);
         return scene.act(state, "Progressing", message, write);
     }
-    let ready = scene.arm(canary).ready();
+    let arm = scene.arm(canary);
+    let ready = capacity::calm(arm, scene.now);
     if ready < needed {
-        let message = format!("{why}; waiting for {needed} ready pods before {}, {ready} are", step.weight);
-        return scene.wait(state, "Progressing", message);
+        let message = format!(
+            "{why}; {} waits for its pods: {ready} of {needed} ready pods{}",
+            step.weight,
+            capacity::cause(arm, None)
+        );
+        let waiting = inconclusive(scene, plan, state, &message).because("CapacityLost");
+        return wake(waiting, capacity::calms_at(arm, scene.now));
     }
     let register = Register { step: Some(to), since: Some(scene.now), ..scene.register.clone() };
     let write = scene.transition(Transition::Raise, register, scene.pair(canary, step.weight));

@@ -14,11 +14,16 @@ use crate::{
     world::{Arm, Backend, Command, Route, Spec, Verb, World},
 };
 
-/// A gateway needs so long until a change of weight is in effect everywhere, and requests in flight to drain.
+/// A gateway that accepted a change of weight needs so long until it is in effect everywhere, and requests in flight to
+/// drain.
 pub const SETTLE: SignedDuration = SignedDuration::from_secs(5);
+/// So long the pods that served wait for a gateway to accept that they get nothing any more.
+pub const DRAIN_DEADLINE: SignedDuration = SignedDuration::from_secs(600);
+/// So long the weight stays although the ready pods are too few for it: a pod that is replaced is back by then.
+pub const CAPACITY_GRACE: SignedDuration = SignedDuration::from_secs(60);
 /// The desired revision must have been the same for so long: two commits in a second are one attempt.
 pub const STEADY: SignedDuration = SignedDuration::from_secs(3);
-/// Pods must be ready within this.
+/// Pods must be ready within this where the spec cannot be read.
 pub const READY_DEADLINE: SignedDuration = SignedDuration::from_secs(600);
 /// A gateway must have accepted the route within this; so long an unusable spec may be a sync in pieces.
 pub const ROUTE_DEADLINE: SignedDuration = SignedDuration::from_secs(60);
@@ -76,6 +81,11 @@ impl<'a> Scene<'a> {
     /// Has the canary had traffic in this attempt? `since` is first written by a raise.
     pub fn exposed(&self) -> bool {
         self.register.since.is_some()
+    }
+
+    /// Pods must be ready within this.
+    pub fn ready_deadline(&self) -> SignedDuration {
+        self.spec().map_or(READY_DEADLINE, Spec::ready_deadline)
     }
 
     /// Time in the step that counts for dwell and maxStepDuration: pauses do not, the guard's only where asked.
@@ -150,6 +160,14 @@ impl Plan {
     pub(crate) fn wake_in(self, now: Timestamp, delay: SignedDuration) -> Self {
         let at = now.checked_add(delay).unwrap_or(now);
         self.wake_at(at)
+    }
+}
+
+/// The plan, which also looks again then.
+pub(crate) fn wake(plan: Plan, at: Option<Timestamp>) -> Plan {
+    match at {
+        Some(at) => plan.wake_at(at),
+        None => plan,
     }
 }
 

@@ -2,16 +2,20 @@
 //!
 //! The order is that of what is known for sure: a person's word, a pod's state, the evidence, a newer wish.
 
+use jiff::{SignedDuration, Timestamp};
 use microapp_api::conditions::Cause;
 
-use super::{State, scene::Scene};
+use super::{
+    State,
+    scene::{Scene, after},
+};
 use crate::{
     counts::Side,
     evidence::GateView,
     explain,
     plan::{Lower, Plan, Write},
     register::Aborted,
-    world::{Command, Signal, Verb},
+    world::{Command, Pod, Signal, Verb},
 };
 use microapp_api::v1alpha1::Verdict;
 
@@ -29,12 +33,19 @@ fn abort(scene: &Scene) -> Option<Plan> {
     Some(lower(scene, Cause::Command, message, |aborted| aborted.token = Some(token.clone())))
 }
 
-/// What needs no Prometheus. At weight 0, before any traffic, pods have their ten minutes.
+/// What needs no Prometheus: containers that serve and have failed since the weight last changed, in a quarter of the pods
+/// at least. A pod that still starts is none: the step waits for it. At weight 0 pods have their time.
 fn signal(scene: &Scene) -> Option<Plan> {
-    if !scene.exposed() {
+    let since = scene.register.since?;
+    let arm = scene.arm(scene.canary()?);
+    // Times of a pod's status are whole seconds.
+    let fresh = |exited: Timestamp| after(exited, SignedDuration::from_secs(1)) > since;
+    let failed = |pod: &Pod| pod.signal.is_some() && pod.served && pod.exited.is_none_or(fresh);
+    let hit = arm.pods.iter().filter(|pod| failed(pod)).count();
+    if hit * 4 < arm.pods.len() {
         return None;
     }
-    let (signal, pod) = scene.arm(scene.canary()?).signal()?;
+    let (signal, pod) = arm.signal(failed)?;
     Some(match signal {
         Signal::CrashLoop => {
             lower(scene, Cause::CrashLoop, format!("a container of {pod} keeps exiting with a failure"), |_| {})

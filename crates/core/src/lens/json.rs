@@ -52,3 +52,19 @@ pub(crate) fn is_deleting(value: &Value) -> bool {
 pub(crate) fn is_owned_by(value: &Value, uid: &str) -> bool {
     list(value, "/metadata/ownerReferences").iter().any(|owner| text(owner, "/uid") == Some(uid))
 }
+
+/// Words of the cluster that a message repeats: one line of at most 240 characters, without control characters and
+/// marks of direction.
+pub(crate) fn cut(text: &str) -> String {
+    const LONGEST: usize = 240;
+    let plain = |c: char| {
+        !c.is_control() && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let words: Vec<_> = text.split_whitespace().collect();
+    let mut short: String = words.join(" ").chars().filter(|c| plain(*c)).take(LONGEST + 1).collect();
+    if short.chars().count() > LONGEST {
+        short.pop();
+        short.push('…');
+    }
+    short
+}

@@ -1,7 +1,9 @@
 //! The lens: stored objects as JSON in, the facts of [`World`] out. Pure and total: an object that makes no sense is a
 //! fact of its own, and what is not ours is not seen.
 
+mod image;
 pub(crate) mod json;
+mod kept;
 mod orphans;
 mod pod;
 mod rollout;
@@ -13,12 +15,13 @@ use jiff::Timestamp;
 use microapp_api::{labels, names};
 use serde_json::Value;
 
+pub(crate) use kept::REPAIRED;
 pub use rollout::{desired, prompts_name};
 pub(crate) use route::parents;
 
 use crate::{
     revision::Revision,
-    world::{Apex, Arm, Deployment, Object, Raw, Record, World},
+    world::{Apex, Arm, Deployment, Desired, Failure, Object, Raw, Record, RouteFact, World},
 };
 use json::{is_deleting, is_owned_by, label, list, name, number, text, time, version};
 
@@ -66,22 +69,33 @@ pub enum Prompts {
 pub fn world(objects: &Objects, prices: &str, desired_since: Timestamp) -> World {
     let Objects { rollout, others, deployments, services, records, pods, config_maps, route, apex, prompts } = objects;
     let object = object(rollout);
-    let desired = desired(rollout, prompts, prices);
+    let mut desired = desired(rollout, prompts, prices);
+    let route = route::read(route.as_deref(), rollout, &object);
     let mut arms = Arms { rollout: object.name.as_str(), uid: object.uid.as_str(), found: BTreeMap::new() };
-    for service in arms.ours(services) {
-        arms.of(service, |arm, _| arm.service = true);
-    }
     for config_map in arms.ours(config_maps) {
         arms.of(config_map, |arm, _| arm.prompts = true);
     }
+    // The records first: they say what the other children should be.
     for record in arms.ours(records) {
         arms.of(record, |arm, record| arm.record = Some(read_record(record)));
     }
     for deployment in arms.ours(deployments) {
-        arms.of(deployment, |arm, deployment| arm.deployment = Some(read_deployment(deployment)));
+        arms.of(deployment, |arm, deployment| arm.deployment = Some(read_deployment(deployment, arm.record.as_ref())));
     }
-    for pod in pods.iter().filter(|pod| !is_deleting(pod)) {
-        arms.of(pod, |arm, pod| arm.pods.push(pod::read(pod)));
+    for service in arms.ours(services) {
+        let known = |record: &Record| Some(record.raw.port).filter(|port| *port > 0);
+        arms.of(service, |arm, service| {
+            arm.service = true;
+            let port = arm.record.as_ref().and_then(known);
+            arm.astray = (!is_of_revision(service, &object.name, port)).then(|| version(service));
+        });
+    }
+    known(&mut desired, &route, &arms.found);
+    let made = templates(&arms.found, &desired);
+    for pod in pods.iter().filter(|pod| !is_deleting(pod) && !pod::is_over(pod)) {
+        let revision = label(pod, labels::REVISION).and_then(Revision::parse);
+        let made = revision.and_then(|revision| made.get(&revision));
+        arms.of(pod, |arm, pod| arm.pods.push(pod::read(pod, made)));
     }
     let mut arms = arms.found;
     for arm in arms.values_mut() {
@@ -89,7 +103,7 @@ pub fn world(objects: &Objects, prices: &str, desired_since: Timestamp) -> World
     }
     World {
         commands: rollout::commands(rollout),
-        route: route::read(route.as_deref(), rollout, &object),
+        route,
         apex: read_apex(apex.as_deref(), &object),
         status: rollout::status(rollout),
         conflict: rollout::conflict(rollout, others),
@@ -135,13 +149,81 @@ impl Arms<'_> {
     }
 }
 
-fn read_deployment(deployment: &Value) -> Deployment {
+/// A revision that exists under the name of its spelling keeps it: an upgrade of the operator starts no rollout.
+fn known(desired: &mut Desired, route: &RouteFact, arms: &BTreeMap<Revision, Arm>) {
+    let Desired::Usable(spec) = desired else { return };
+    let Some(written) = spec.raw.written.clone() else { return };
+    let registered = |revision: &Revision| match route {
+        RouteFact::Present(route) => {
+            let register = &route.register;
+            register.stable == *revision
+                || register.canary.as_ref() == Some(revision)
+                || register.rejection(revision).is_some()
+        }
+        RouteFact::Missing | RouteFact::Foreign(_) | RouteFact::Unreadable { .. } => false,
+    };
+    let exists = |revision: &Revision| arms.contains_key(revision) || registered(revision);
+    if exists(&written) && !exists(&spec.revision) {
+        spec.revision = written;
+    }
+}
+
+/// The templates of all revisions: as recorded, of the wanted one as the spec has it.
+fn templates(arms: &BTreeMap<Revision, Arm>, desired: &Desired) -> BTreeMap<Revision, pod::Made> {
+    let recorded = arms.iter().filter_map(|(revision, arm)| Some((revision, &arm.record.as_ref()?.raw.template)));
+    let wanted = match desired {
+        Desired::Usable(spec) => Some((&spec.revision, &spec.raw.template)),
+        Desired::Unusable { .. } => None,
+    };
+    wanted.into_iter().chain(recorded).map(|(revision, template)| (revision.clone(), pod::Made::of(template))).collect()
+}
+
+/// Does the Service select the pods of its revision, on the port that it was made with?
+fn is_of_revision(service: &Value, rollout: &str, port: Option<u16>) -> bool {
+    let Some(revision) = label(service, labels::REVISION) else { return false };
+    let ports = list(service, "/spec/ports");
+    let serves = |port: u16| {
+        ports.iter().any(|one| {
+            number(one, "/port") == Some(i64::from(port))
+                && number(one, "/targetPort").is_none_or(|target| target == i64::from(port))
+        })
+    };
+    selects(service, rollout, revision) && port.is_none_or(|port| ports.is_empty() || serves(port))
+}
+
+/// One that says nothing of what it selects is of an older cluster's making, not of a stranger's.
+fn selects(service: &Value, rollout: &str, revision: &str) -> bool {
+    let Some(selector) = service.pointer("/spec/selector").and_then(Value::as_object) else { return true };
+    let wanted = names::selector_of(rollout, revision);
+    selector.len() == wanted.len()
+        && wanted.iter().all(|(key, value)| selector.get(key).and_then(Value::as_str) == Some(value))
+}
+
+fn read_deployment(deployment: &Value, record: Option<&Record>) -> Deployment {
     let template = deployment.pointer("/spec/template").unwrap_or(&Value::Null);
+    let condition = |kind: &str, status: &str| {
+        let mut all = list(deployment, "/status/conditions").iter();
+        all.find(|one| text(one, "/type") == Some(kind) && text(one, "/status") == Some(status))
+    };
+    let since = |condition: &Value| time(condition, "/lastTransitionTime");
+    let created = time(deployment, "/metadata/creationTimestamp").unwrap_or(Timestamp::UNIX_EPOCH);
+    let snapshot = format!("{}-prompts", name(deployment));
+    // What may lack all of its pods is always available.
+    let rolling = text(deployment, "/spec/strategy/rollingUpdate/maxUnavailable") != Some(crate::build::STARTING);
     Deployment {
+        available: rolling && condition("Available", "True").is_some(),
+        rolling,
+        changed: record.and_then(|record| kept::changed(deployment, record, &snapshot)),
+        short: condition("Available", "False").and_then(since),
+        failure: condition("ReplicaFailure", "True").map(|failed| Failure {
+            since: since(failed).unwrap_or(created),
+            message: json::cut(text(failed, "/message").or_else(|| text(failed, "/reason")).unwrap_or_default()),
+        }),
+        created,
         version: version(deployment),
-        created: time(deployment, "/metadata/creationTimestamp").unwrap_or(Timestamp::UNIX_EPOCH),
         size: number(deployment, "/spec/replicas").and_then(|size| i32::try_from(size).ok()).unwrap_or(1),
         pinned: json::annotation(template, PINNED).is_some(),
+        images: images(template),
     }
 }
 
@@ -159,6 +241,7 @@ fn read_record(record: &Value) -> Record {
             .unwrap_or_default(),
         model: rollout::model(model),
         raw: Arc::new(Raw {
+            written: None,
             template: part("template"),
             model: model.clone(),
             gateway: part("gateway"),
@@ -192,6 +275,7 @@ fn read_apex(apex: Option<&Value>, object: &Object) -> Apex {
                 .pointer("/spec/selector")
                 .and_then(|selector| selector.get(labels::REVISION))
                 .and_then(Value::as_str)
+                .filter(|revision| selects(apex, &object.name, revision))
                 .and_then(Revision::parse),
             version: version(apex),
         },

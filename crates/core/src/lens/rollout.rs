@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     revision::{Revision, prompts_digest},
-    strategy::Strategy,
+    strategy::{Strategy, millis},
     world::{Command, Desired, Raw, Spec, Verb},
 };
 
@@ -60,6 +60,10 @@ pub fn desired(rollout: &Value, prompts: &Prompts, prices: &str) -> Desired {
         Ok(strategy) => strategy,
         Err(sentence) => return invalid(sentence.to_string()),
     };
+    let ready_millis = match millis(&spec.strategy.ready_deadline, "strategy.readyDeadline") {
+        Ok(millis) => millis,
+        Err(sentence) => return invalid(sentence.to_string()),
+    };
     let part = |pointer: &str| raw.pointer(pointer).cloned().unwrap_or(Value::Null);
     let model = part("/model");
     Desired::Usable(Box::new(Spec {
@@ -68,12 +72,14 @@ pub fn desired(rollout: &Value, prompts: &Prompts, prices: &str) -> Desired {
         port,
         strategy,
         images,
+        ready_millis,
         allow_tag: match spec.image_policy {
             ImagePolicy::Digest => false,
             ImagePolicy::AllowTag => true,
         },
         prompts: spec.prompts.as_ref().map(|prompts| prompts.config_map_ref.name.clone()),
         raw: Arc::new(Raw {
+            written: Some(Revision::as_written(template, &model, i64::from(port), &digest)),
             template: template.clone(),
             model,
             gateway: part("/traffic/gateway"),

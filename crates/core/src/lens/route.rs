@@ -86,9 +86,12 @@ fn is_current(route: &Value, rollout: &Value, namespace: &str) -> bool {
     let spec = route.get("spec").unwrap_or(&Value::Null);
     let [rule] = list(spec, "/rules") else { return false };
     let limit = build::request_timeout(gateway);
+    let stands = text(rule, "/timeouts/request");
+    // An earlier version wrote "no limit" where the spec gives none; what was accepted stays.
+    let timed = stands == limit || limit.is_none() && stands == Some("0s");
     list(spec, "/hostnames") == list(gateway, "/hostnames")
         && parents(list(spec, "/parentRefs"), namespace) == parents(list(gateway, "/parentRefs"), namespace)
-        && text(rule, "/timeouts/request") == Some(limit)
+        && timed
         && list(rule, "/filters").is_empty()
         && list(rule, "/matches").iter().all(is_everything)
 }
@@ -103,7 +106,9 @@ fn is_everything(rule: &Value) -> bool {
 }
 
 /// Every parent of the spec must accept this generation. A gateway that writes no observedGeneration says nothing of
-/// it, which is not "wait for ever"; entries of parents that the spec does not name any more say nothing at all.
+/// it, which is not "wait for ever"; entries of parents that the spec does not name any more say nothing at all. Where
+/// several controllers have spoken for one parent the last one has the word: nobody removes what a controller wrote that
+/// the Gateway's class does not name any more.
 fn acceptance(route: &Value, namespace: &str) -> Acceptance {
     let generation = number(route, "/metadata/generation").unwrap_or_default();
     let said: Vec<_> = list(route, "/status/parents")
@@ -111,25 +116,37 @@ fn acceptance(route: &Value, namespace: &str) -> Acceptance {
         .filter_map(|entry| Some((Parent::read(entry.get("parentRef")?, namespace), entry)))
         .collect();
     for parent in parents(list(route, "/spec/parentRefs"), namespace) {
-        let mut entries = said.iter().filter(|(named, _)| *named == parent).map(|(_, entry)| entry).peekable();
-        if entries.peek().is_none() {
-            return Acceptance::Pending;
-        }
-        for entry in entries {
-            match answer(entry, generation) {
-                Acceptance::Accepted => {}
-                other @ (Acceptance::Pending | Acceptance::Refused(_)) => return other,
-            }
+        let entries = said.iter().filter(|(named, _)| *named == parent).map(|(_, entry)| entry);
+        let Some(entry) = entries.max_by_key(|entry| spoken(entry, generation)) else { return Acceptance::Pending };
+        match answer(entry, generation) {
+            Acceptance::Accepted => {}
+            other @ (Acceptance::Pending | Acceptance::Refused(_)) => return other,
         }
     }
     Acceptance::Accepted
+}
+
+/// How new an entry is: does it speak of this generation, of which does it, and when did it last change its mind? A
+/// refusal comes before an acceptance where all of that is the same.
+fn spoken<'a>(entry: &&'a Value, generation: i64) -> (bool, i64, &'a str, bool) {
+    let conditions = list(entry, "/conditions");
+    let seen = conditions.iter().filter_map(observed).min();
+    let changed = conditions.iter().filter_map(|condition| text(condition, "/lastTransitionTime")).max();
+    let current = seen.is_none_or(|seen| seen >= generation);
+    let refuses = !matches!(answer(entry, generation), Acceptance::Accepted);
+    (current, seen.unwrap_or(generation), changed.unwrap_or_default(), refuses)
+}
+
+/// The generation that a condition speaks of. 0 is what some write who know none: no object has it.
+fn observed(condition: &Value) -> Option<i64> {
+    number(condition, "/observedGeneration").filter(|seen| *seen > 0)
 }
 
 /// The answer of one controller for one parent.
 fn answer(entry: &Value, generation: i64) -> Acceptance {
     let condition =
         |kind: &str| list(entry, "/conditions").iter().find(|condition| text(condition, "/type") == Some(kind));
-    let is_old = |condition: &Value| number(condition, "/observedGeneration").is_some_and(|seen| seen < generation);
+    let is_old = |condition: &Value| observed(condition).is_some_and(|seen| seen < generation);
     let refused = |kind: &str, condition: &Value| {
         let gateway = text(entry, "/parentRef/name").unwrap_or_default();
         let reason = text(condition, "/reason").unwrap_or("no reason");

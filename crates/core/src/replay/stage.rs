@@ -37,10 +37,21 @@ pub(super) fn set(
     let images = BTreeMap::from([("app".to_owned(), "app@sha256:0".to_owned())]);
     let arm = |revision: &Revision| {
         let size = spec.replicas.max(1);
-        let deployment = Deployment { version: "1".to_owned(), created: Timestamp::UNIX_EPOCH, size, pinned: true };
+        let deployment = Deployment {
+            version: "1".to_owned(),
+            created: Timestamp::UNIX_EPOCH,
+            size,
+            pinned: true,
+            images: images.clone(),
+            rolling: true,
+            changed: None,
+            short: None,
+            available: false,
+            failure: None,
+        };
         let record = Record { attempt: 1, images: images.clone(), ..Record::default() };
         let pods = (0..size).map(|index| pod(revision, index)).collect();
-        Arm { service: true, prompts: true, record: Some(record), deployment: Some(deployment), pods }
+        Arm { service: true, prompts: true, record: Some(record), deployment: Some(deployment), pods, ..Arm::default() }
     };
     let pair = [(&stable, 100), (&canary, 0)];
     let pair = pair.map(|(revision, weight)| Backend { revision: Some(revision.clone()), weight: Some(weight) });
@@ -57,6 +68,7 @@ pub(super) fn set(
             replicas: spec.replicas,
             port: u16::try_from(spec.traffic.port).unwrap_or(0),
             strategy: strategy.clone(),
+            ready_millis: 600_000,
             images: images.clone(),
             allow_tag: false,
             prompts: None,
@@ -111,7 +123,12 @@ fn pod(revision: &Revision, index: i32) -> Pod {
         started: Some(Timestamp::UNIX_EPOCH),
         digests: BTreeMap::new(),
         signal: None,
+        exited: None,
+        served: true,
+        created: Some(Timestamp::UNIX_EPOCH),
+        unready: None,
         waiting: None,
+        detail: None,
     }
 }
 

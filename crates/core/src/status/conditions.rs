@@ -37,6 +37,15 @@ pub(super) const fn is_trouble(reason: Reason) -> bool {
     )
 }
 
+/// The conditions whose message is what the plan says.
+pub(super) const SPEAK: [ConditionType; 4] =
+    [ConditionType::Ready, ConditionType::Reconciling, ConditionType::Stalled, ConditionType::Paused];
+
+/// A message as a condition keeps it.
+pub(super) fn short(message: &str) -> String {
+    message.chars().take(1000).collect()
+}
+
 /// How the pass reads to a tool.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reads {
@@ -57,7 +66,7 @@ pub(super) fn project(
     let reason = plan.why.reason.parse().unwrap_or(Reason::Progressing);
     let (reads, ready, reason) = reads(world, now, plan, reason);
     // What turned it back stays the news, whatever is being cleared away.
-    let told = rejected_for(world).filter(|_| reads == Reads::Stalled && ready == Reason::RolledBack);
+    let told = rejected_for(world, now).filter(|_| reads == Reads::Stalled && ready == Reason::RolledBack);
     let message = told.as_ref().unwrap_or(&plan.why.message);
     let mut list =
         vec![(ConditionType::Ready, if reads == Reads::Ready { "True" } else { "False" }, ready, message.clone())];
@@ -81,7 +90,7 @@ pub(super) fn project(
                 type_: kind.as_str().to_owned(),
                 status: status.to_owned(),
                 reason: reason.as_str().to_owned(),
-                message: message.chars().take(1000).collect(),
+                message: short(&message),
                 observed_generation: Some(world.object.generation),
                 last_transition_time: since.unwrap_or(Time(now)),
             }
@@ -142,13 +151,16 @@ fn rejection(world: &World) -> Option<Cause> {
 }
 
 /// In words, as the register or, once another attempt has the register, the history has it.
-fn rejected_for(world: &World) -> Option<String> {
+fn rejected_for(world: &World, now: Timestamp) -> Option<String> {
     let register = &world.route()?.register;
     let wanted = &world.spec()?.revision;
     let latched = register.is_latched() && register.canary.as_ref() == Some(wanted);
     let aborted = register.aborted.as_ref().filter(|_| latched).and_then(|aborted| aborted.message.clone());
     let past = || world.status.history.iter().rev().find(|entry| entry.revision == wanted.as_str())?.message.clone();
-    aborted.or_else(past).filter(|message| !message.is_empty())
+    let rejected = || {
+        super::history::rejected(world, register, now).into_iter().find(|one| one.revision == wanted.as_str())?.message
+    };
+    aborted.or_else(past).or_else(rejected).filter(|message| !message.is_empty())
 }
 
 type Row = (ConditionType, &'static str, Reason, String);
@@ -177,6 +189,13 @@ pub(crate) fn unsynced_since(world: &World) -> Option<Timestamp> {
     let synced =
         world.status.conditions.iter().find(|condition| condition.type_ == ConditionType::TrafficSynced.as_str())?;
     (synced.status == "False").then_some(synced.last_transition_time.0)
+}
+
+/// When `TrafficSynced` became true.
+pub(crate) fn synced_since(world: &World) -> Option<Timestamp> {
+    let synced =
+        world.status.conditions.iter().find(|condition| condition.type_ == ConditionType::TrafficSynced.as_str())?;
+    (synced.status == "True").then_some(synced.last_transition_time.0)
 }
 
 /// Does the route say what the register says, and do the gateways follow?

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use microapp_api::{
-    conditions::Cause,
+    conditions::{Cause, ConditionType},
     v1alpha1::{HistoryEntry, Outcome, RejectedRevision},
 };
 
@@ -73,11 +73,20 @@ fn entry(world: &World, revision: &Revision, attempt: i64, outcome: Outcome, now
     }
 }
 
+/// What status said of a revision that never began, before it was rejected.
+fn message(world: &World, revision: &Revision) -> Option<String> {
+    let ready = world.status.conditions.iter().find(|condition| condition.type_ == ConditionType::Ready.as_str())?;
+    let of_it = ready.message.contains(revision.as_str());
+    of_it.then(|| ready.message.chars().take(400).collect())
+}
+
 /// The rejected revisions of the register, with what is known of them.
 pub(super) fn rejected(world: &World, register: &Register, now: Timestamp) -> Vec<RejectedRevision> {
     let aborted = register.aborted.as_ref().filter(|aborted| aborted.cause.rejects());
     let make = |revision: &Revision, cause: Cause| {
         let old = world.status.rejected.iter().find(|old| old.revision == revision.as_str() && old.cause == cause);
+        let told = || message(world, revision).filter(|_| aborted.is_none_or(|aborted| aborted.cause != cause));
+        let said = aborted.filter(|aborted| aborted.cause == cause).and_then(|aborted| aborted.message.clone());
         let gate = aborted.filter(|aborted| aborted.cause == cause).and_then(|aborted| aborted.gate.clone());
         old.cloned().unwrap_or_else(|| RejectedRevision {
             revision: revision.to_string(),
@@ -85,6 +94,7 @@ pub(super) fn rejected(world: &World, register: &Register, now: Timestamp) -> Ve
             cause,
             gate,
             at: Some(Time(now)),
+            message: said.or_else(told),
         })
     };
     register.rejected.iter().map(|known| make(&known.revision, known.cause)).collect()

@@ -261,7 +261,8 @@ impl World {
             let profile = rule.map(|(_, profile)| Arc::clone(profile)).unwrap_or_default();
             let process = self.processes.entry(uid(pod)).or_insert_with(|| {
                 let interval = self.traffic.scrape.as_millis() as i64;
-                let phase = (crate::stable_hash(text(&pod["metadata"]["uid"]).as_bytes())
+                // Of its name: the uid counts every write before, and one write more must not move all scrapes.
+                let phase = (crate::stable_hash(text(&pod["metadata"]["name"]).as_bytes())
                     % interval.unsigned_abs().max(1))
                 .cast_signed();
                 let earliest = now + self.traffic.discovery.as_millis() as i64;

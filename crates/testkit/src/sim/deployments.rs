@@ -6,6 +6,9 @@ use super::{Behaviour, Cluster, condition, text, uid};
 use crate::api::ApiServer;
 
 const ACTOR: &str = "deployment-controller";
+/// As the API server's admission says it.
+const QUOTA: &str =
+    "pods \"app\" is forbidden: exceeded quota: small, requested: pods=1, used: pods=3, limited: pods=3";
 
 fn replicas(deployment: &Value) -> usize {
     deployment["spec"]["replicas"].as_u64().unwrap_or(1) as usize
@@ -53,14 +56,20 @@ fn scale(server: &ApiServer, cluster: &Cluster, deployment: &Value) {
     let set = replica_set(server, deployment);
     let (mut current, old) = pods_of(server, deployment);
     let wanted = replicas(deployment);
-    if deployment["spec"]["strategy"]["type"] == "Recreate" && !old.is_empty() {
+    let rolling = &deployment["spec"]["strategy"]["rollingUpdate"];
+    let makes_room = deployment["spec"]["strategy"]["type"] == "Recreate" || rolling["maxUnavailable"] == "100%";
+    if makes_room && !old.is_empty() {
         old.iter().for_each(remove);
         return;
     }
     let refused = cluster.behaviour(&deployment["spec"]["template"], server) == Behaviour::QuotaExceeded;
+    // A new pod beside the old ones needs a place of its own.
+    let surge = if old.is_empty() { usize::MAX } else { (wanted + 1).saturating_sub(old.len()) };
     if let Some(set) = set.filter(|_| !refused) {
-        for _ in current.len()..wanted {
-            create_pod(server, deployment, &set);
+        for _ in current.len()..wanted.min(surge.max(current.len())) {
+            if cluster.room.is_none_or(|room| server.list("pods", namespace).len() < room) {
+                create_pod(server, deployment, &set);
+            }
         }
     }
     // Those that do not serve go first.
@@ -120,15 +129,24 @@ pub(super) fn report(server: &ApiServer, cluster: &Cluster) {
         let updated_ready = current.iter().filter(|p| is_ready(p)).count();
         let before = &deployment["status"]["conditions"];
         let done = updated_ready >= wanted && old.is_empty();
-        let available = ready >= wanted - wanted / 4;
+        let may_lack = match &deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] {
+            Value::Number(number) => number.as_u64().unwrap_or(0) as usize,
+            Value::String(share) if share == "100%" => wanted,
+            _ => wanted / 4,
+        };
+        let available = ready >= wanted - may_lack.min(wanted);
         let reason = if available { "MinimumReplicasAvailable" } else { "MinimumReplicasUnavailable" };
         let progress = if done { "NewReplicaSetAvailable" } else { "ReplicaSetUpdated" };
         let mut conditions = vec![
             condition(before, "Available", available, reason, None),
             condition(before, "Progressing", true, progress, None),
         ];
-        if cluster.behaviour(&deployment["spec"]["template"], server) == Behaviour::QuotaExceeded {
-            conditions.push(condition(before, "ReplicaFailure", true, "FailedCreate", None));
+        let refused = cluster.behaviour(&deployment["spec"]["template"], server) == Behaviour::QuotaExceeded;
+        let full = cluster.room.is_some_and(|room| server.list("pods", text(&deployment, "namespace")).len() >= room);
+        if refused || full && current.len() < wanted {
+            let mut failed = condition(before, "ReplicaFailure", true, "FailedCreate", None);
+            failed["message"] = json!(QUOTA);
+            conditions.push(failed);
         }
         let mut status = json!({"observedGeneration": deployment["metadata"]["generation"], "conditions": conditions});
         // The real controller leaves zeros out.

@@ -81,6 +81,8 @@ pub(super) struct Cluster {
     timing: Timing,
     rules: Vec<(Pods, Behaviour)>,
     answer: RouteAnswer,
+    /// So many pods a namespace takes.
+    room: Option<usize>,
     pods: HashMap<String, pods::State>,
     /// When the newest generation of a route was first seen, by uid.
     routes: HashMap<String, (i64, Instant)>,
@@ -109,6 +111,7 @@ impl Controllers {
             timing: Timing::default(),
             rules: vec![],
             answer: RouteAnswer::Accept,
+            room: None,
             pods: HashMap::new(),
             routes: HashMap::new(),
         };
@@ -135,6 +138,11 @@ impl Controllers {
     /// Says what routes are told from now on.
     pub fn answer_routes(&self, answer: RouteAnswer) {
         self.change(|c| c.answer = answer);
+    }
+
+    /// So many pods fit into a namespace from now on: a quota.
+    pub fn room(&self, pods: Option<usize>) {
+        self.change(|c| c.room = pods);
     }
 
     /// The containers of these pods end and start again once, as after a liveness probe.

@@ -65,7 +65,8 @@ impl State {
                     }
                     self.exits += 1;
                     let finished = clock::rfc3339(clock::now());
-                    let last = json!({"exitCode": code, "reason": reason, "finishedAt": finished});
+                    let Phase::Running { at: begun, .. } = &self.phase else { return None };
+                    let last = json!({"exitCode": code, "reason": reason, "startedAt": begun, "finishedAt": finished});
                     self.last = Some(json!({"terminated": last}));
                     // The first time the kubelet starts it again at once.
                     self.phase = if std::mem::take(&mut self.restart) || self.exits == 1 {
