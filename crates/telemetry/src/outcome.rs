@@ -76,7 +76,9 @@ impl Told {
         let status = if status.is_empty() { older } else { status };
         let (status, grpc) = if is_grpc { ("", status) } else { (status, grpc) };
         let left = || is_connection_to_the_user(error) || word(error) == Some(499);
-        let ending = [http(status), word(grpc), flagged(series.label(self.flags))].into_iter().flatten().map(of_status);
+        // `500`, `5xx`, `500.0`, `500 Internal Server Error`.
+        let status = http(status).or_else(|| word(status).filter(|_| is_said(status)));
+        let ending = [status, word(grpc), flagged(series.label(self.flags))].into_iter().flatten().map(of_status);
         match ending.into_iter().find(|ending| *ending != Ending::Good) {
             Some(ending) => ending,
             None if !is_said(error) => {

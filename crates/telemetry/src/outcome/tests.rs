@@ -288,10 +288,10 @@ const HTTP: Told = Told { status: "code", error: "error_type", ..UNTOLD };
 fn a_request_of_a_user_ends_as_its_status_says() {
     for (ending, statuses) in [
         (Good, &["", "100", "200", "204", "206", "302", "304", "2xx", "3xx", "2"][..]),
-        (Refused, &["400", "401", "403", "404", "408", "413", "422", "431", "451", "4xx", "4XX", "4"]),
-        (Throttled, &["429"]),
+        (Refused, &["400", "401", "403", "404", "408", "413", "422", "431", "451", "4xx", "4XX", "4", "404 Not Found"]),
+        (Throttled, &["429", "429 Too Many Requests"]),
         (Left, &["499", "0"]),
-        (Failed, &["500", "501", "502", "503", "504", "529", "599", "5xx", "5"]),
+        (Failed, &["500", "501", "502", "503", "504", "529", "599", "5xx", "5", "500.0", "503 Service Unavailable"]),
     ] {
         for status in statuses {
             assert_eq!(HTTP.ending(Counted::Users, &series(&[("code", status)])), ending, "{status:?}");
