@@ -1,7 +1,10 @@
 //! Gates beside the preset's four: what each of them does to a rollout.
 
+use std::time::Duration;
+
 use microapp_testkit::{Profile, build};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::{
     invariants,
@@ -15,6 +18,8 @@ async fn release(gates: Value, canary: Profile) -> Stage {
     let rollout = build::rollout(NS, NAME, &image(1)).set("/spec/strategy", steps);
     let stage = Stage::stable(rollout.gates(gates), 100.0).await;
     stage.profile(2, canary);
+    // The raise comes between two scrapes, not a moment after one: that one would be lost to every comparison.
+    sleep(Duration::from_millis(1_500)).await;
     stage.upgrade(2);
     stage
 }

@@ -46,7 +46,8 @@ fn ended(world: &World, register: &Register, now: Timestamp) -> Option<HistoryEn
         (_, Some(copy)) if copy.revision == register.stable.as_str() && register.canary.is_none() => {
             Some(entry(world, &register.stable, register.attempt, Outcome::Promoted, now))
         }
-        (None, None) => {
+        // A status that was lost later on does not make a first revision of what is stable.
+        (None, None) if register.attempt == 1 && register.canary.is_none() => {
             let accepted = world.route().is_some_and(|route| route.acceptance == crate::world::Acceptance::Accepted);
             accepted.then(|| entry(world, &register.stable, register.attempt, Outcome::Initial, now))
         }
