@@ -99,6 +99,30 @@ fn saved_loaded_and_continued_it_is_what_it_would_have_been() {
     assert_eq!(saved_at(&whole.save().unwrap()), whole.last.map(|last| (last * 1000.0).round() / 1000.0));
 }
 
+/// An instrumentation that is gone: users come, and nobody counts what their answers used.
+#[test]
+fn a_canary_that_seems_to_cost_nothing_passes_no_gate_of_costs() {
+    let mut evidence = begin();
+    let sides = |canary: i128| Sides {
+        canary: Some(Side::Mean { n: 20, sum: canary }),
+        stable: Some(Side::Mean { n: 200, sum: 200 * 50_000 }),
+        ..Sides::default()
+    };
+    let mut seen = Vec::new();
+    for k in 1..=60 {
+        let end = 0.001 + f64::from(k) * 5.0;
+        let gates = BTreeMap::from([("cost".to_owned(), Ok(sides(if k <= 30 { 0 } else { 20 * 50_000 })))]);
+        let window = Window { end, length: 5.0, gates, gap: false, inside_step: true };
+        let watch = Watch { canary_seen: true, newest: Some(end), ..Watch::default() };
+        evidence = fold(&evidence, &at(Some(0), 0.001), &Counts::Windows(vec![window], watch));
+        let judgement = judge(&evidence, end);
+        let cost = judgement.gates.iter().find(|gate| gate.name == "cost").unwrap();
+        seen.push((cost.verdict, cost.unknown));
+    }
+    assert_eq!(seen[29], (Verdict::Unknown, Some(Unknown::TokensMissing)));
+    assert_eq!(seen[59], (Verdict::Pass, None), "and once they are counted, they are compared");
+}
+
 /// With 12 windows, and so many pods that are not believed.
 fn doubted(pods: usize) -> Evidence {
     let mut rng = Rng::new(7);

@@ -212,7 +212,12 @@ impl<'a> Known<'a> {
             let own: BTreeSet<&str> = own.into_iter().filter(|value| !value.is_empty()).collect();
             if is_of_another_form(matcher, &own) {
                 let matcher = words::selector(&matcher.to_string());
-                advice = format!("{matcher} can match none of their kind: write {label}=~\"5..\"");
+                let failed = if own.iter().all(|value| words::ENDINGS.contains(value)) {
+                    "=\"SERVER_ERROR\""
+                } else {
+                    "=~\"5..\""
+                };
+                advice = format!("{matcher} can match none of their kind: write {label}{failed}");
             }
             values.push(format!("{label} is {}", words::values(own, ", ")));
         }
@@ -231,6 +236,9 @@ impl<'a> Known<'a> {
 
 /// Every status is a class (`5xx`) and numbers are asked for, or the other way round.
 fn is_of_another_form(matcher: &Matcher, values: &BTreeSet<&str>) -> bool {
+    if !values.is_empty() && values.iter().all(|value| words::ENDINGS.contains(value)) {
+        return !words::ENDINGS.iter().any(|outcome| !values.contains(outcome) && matcher.is_match(outcome));
+    }
     let classes = || (1..=5).flat_map(|class| [format!("{class}xx"), format!("{class}XX")]);
     let possible = if values.iter().all(|value| words::is_class(value)) {
         classes().any(|class| matcher.is_match(&class))

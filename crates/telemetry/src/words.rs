@@ -131,6 +131,10 @@ pub(crate) fn failures(labels: &BTreeMap<&str, BTreeSet<&str>>, statuses: &str) 
     Some(format!("{label}{op}\"{statuses}\""))
 }
 
+/// How an answer ended in Micrometer's words (Spring's `http_server_requests_seconds_count{outcome}`).
+pub(crate) const ENDINGS: [&str; 6] =
+    ["INFORMATIONAL", "SUCCESS", "REDIRECTION", "CLIENT_ERROR", "SERVER_ERROR", "UNKNOWN"];
+
 /// `404`, or its class `4xx`.
 pub(crate) fn is_status(value: &str) -> bool {
     is_class(value) || (value.len() == 3 && matches!(value.parse::<u16>(), Ok(100..=599)))

@@ -151,6 +151,19 @@ fn a_value_that_has_not_come_yet_is_told_with_the_values_there_are() {
     );
     let gate = ratio(r#"flask_http_request_total{status="5xx"}"#, "flask_http_request_total");
     assert!(counted(&capture("flask"), &gate).1.ends_with("can match none of their kind: write status=~\"5..\""));
+    let spring = own(&[
+        (r#"http_server_requests_seconds_count{outcome="SUCCESS",status="200"}"#, 40.0),
+        (r#"http_server_requests_seconds_count{outcome="CLIENT_ERROR",status="404"}"#, 2.0),
+    ]);
+    for (written, advice) in [
+        (r#"{outcome=~"5.."}"#, "can match none of their kind: write outcome=\"SERVER_ERROR\""),
+        (r#"{outcome="server_error"}"#, "can match none of their kind: write outcome=\"SERVER_ERROR\""),
+        (r#"{outcome="SERVER_ERROR"}"#, "make sure that failures read so"),
+    ] {
+        let gate = ratio(&format!("http_server_requests_seconds_count{written}"), "http_server_requests_seconds_count");
+        let told = counted(&spring, &gate).1;
+        assert!(told.ends_with(advice), "{written}: {told}");
+    }
     let gate = ratio(r#"http_requests_total{status="5xx",handler="/aks"}"#, "http_requests_total");
     let told = counted(&capture("instrumentator"), &gate).1;
     assert!(told.ends_with("yet; handler is /ask: make sure that failures read so"), "of those with 5xx: {told}");
