@@ -42,6 +42,15 @@ pub(crate) fn look(kind: &GateKind, stable: &[&Series]) -> Result<Option<String>
             known.advised()
         )));
     }
+    if let Some(label) = known.apart(&own, &all) {
+        return Err(unfit(format!(
+            "{} leaves out by its label {} what {} counts, so that failures would not be among the requests: let total count \
+             every request",
+            words::selector(total),
+            words::value(label),
+            words::selector(bad)
+        )));
+    }
     let mut notes: Vec<String> = known.not_yet(&own, bad).into_iter().collect();
     if let Some(base) = own.name.strip_suffix("_bucket") {
         notes.push(format!(
@@ -133,6 +142,23 @@ impl<'a> Known<'a> {
             words::selector(self.name),
             words::selector(bad)
         )))
+    }
+
+    /// The label by which nothing can be both, of one metric: no value that is there, no status and no class.
+    fn apart<'p>(&self, bad: &'p Picked, total: &Picked) -> Option<&'p str> {
+        let own = bad.matchers.iter().filter(|_| bad.name == total.name);
+        let both =
+            own.flat_map(|one| total.matchers.iter().filter(|all| all.name == one.name).map(move |all| (one, all)));
+        let statuses = (100..=599).map(|status: u16| status.to_string());
+        let classes = (1..=5).flat_map(|class| [format!("{class}xx"), format!("{class}XX")]);
+        let words: Vec<String> = statuses.chain(classes).collect();
+        let (one, _) = both.into_iter().find(|(one, all)| {
+            let there = self.series.iter().map(|series| series.label(&one.name));
+            let mut values = there.chain(words.iter().map(String::as_str)).chain(words::ENDINGS);
+            let reads = words.iter().any(|word| one.is_match(word));
+            reads && !values.any(|value| one.is_match(value) && all.is_match(value))
+        })?;
+        Some(&one.name)
     }
 
     /// Has it matchers, and do all of them only leave out what nobody has?

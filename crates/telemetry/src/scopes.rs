@@ -39,7 +39,7 @@ const GENAI_OPENAI: &str = "use opentelemetry-instrumentation-genai-openai";
 const OWN: &str = "count them in the application and watch them with a ratio gate";
 const CALLS: &str = "watch the calls to the model too, with the telemetry preset otel-genai";
 
-const SCOPES: [Scope; 14] = [
+const SCOPES: [Scope; 18] = [
     // opentelemetry-instrumentation-openai-v2 2.4b0, patch.py, `chat_completions_create_v_old`: metrics are recorded in the
     // `finally` of the call, which returns the stream before anything of it was read. With the option its scope is
     // `opentelemetry.util.genai.handler`, of which nothing is missed.
@@ -49,6 +49,12 @@ const SCOPES: [Scope; 14] = [
         instead: "set OTEL_SEMCONV_STABILITY_OPT_IN=gen_ai_latest_experimental or use \
                   opentelemetry-instrumentation-genai-openai",
     },
+    // opentelemetry-util-genai 1.3b0, `TelemetryHandler`, which counts a call when its stream has ended, however it did; and
+    // what is made of it.
+    Scope { name: "opentelemetry.util.genai.handler", misses: &[], instead: "" },
+    Scope { name: "opentelemetry.instrumentation.genai.openai", misses: &[], instead: "" },
+    Scope { name: "opentelemetry.instrumentation.genai.anthropic", misses: &[], instead: "" },
+    Scope { name: "opentelemetry.instrumentation.genai.langchain", misses: &[], instead: "" },
     // opentelemetry-instrumentation-openai (OpenLLMetry) 0.62.4, shared/chat_wrappers.py, `ChatStream._ensure_cleanup`
     // records the duration of a stream that raised, or was left, without `error.type`.
     Scope { name: "opentelemetry.instrumentation.openai.v1", misses: &[Miss::Break], instead: GENAI_OPENAI },

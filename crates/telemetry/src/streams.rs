@@ -147,7 +147,25 @@ pub(crate) fn unseen(definition: &Definition, family: &str, stable: &[&Series]) 
     words.extend(told(definition, family, stable, Miss::Break, "calls a stream that breaks off good"));
     words.extend(told(definition, family, stable, Miss::Broken, "counts a stream that breaks off nowhere"));
     words.extend(unfinished(definition, family, stable, words.is_empty()));
+    if words.is_empty() {
+        words.extend(unknown(definition, family, stable));
+    }
     words
+}
+
+/// An instrumentation of which nothing is known counts streams: those that break off may be good to it, or nowhere, and
+/// where stable's do not break, nothing shows it.
+fn unknown(definition: &Definition, family: &str, stable: &[&Series]) -> Option<String> {
+    let begun = definition.first_token.iter().map(|base| format!("{base}_count"));
+    let streams = begun.into_iter().any(|name| calls(definition, &name, stable).any(|series| last(series) > 0.0));
+    let mut counted = calls(definition, family, stable).filter(|series| last(series) > 0.0);
+    let nameless =
+        counted.find(|series| Scope::of(series).is_none()).filter(|_| streams && definition.names_answers)?;
+    let name = match nameless.label("otel_scope_name") {
+        "" => "the source",
+        name => name,
+    };
+    Some(format!("it is not known whether {name} counts a stream that breaks off as failed: watch what users get, too"))
 }
 
 /// What it does not see of calls that were refused.

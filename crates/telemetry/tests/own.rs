@@ -169,6 +169,20 @@ fn a_value_that_has_not_come_yet_is_told_with_the_values_there_are() {
     assert!(told.ends_with("yet; handler is /ask: make sure that failures read so"), "of those with 5xx: {told}");
 }
 
+#[test]
+fn a_total_that_leaves_failures_out_is_refused() {
+    let gate = ratio(r#"http_requests_total{status=~"[45].."}"#, r#"http_requests_total{status=~"2.."}"#);
+    assert_eq!(
+        refused(&capture("handmade"), &gate).2,
+        "http_requests_total{status=~\"2..\"} leaves out by its label status what http_requests_total{status=~\"[45]..\"} \
+         counts, so that failures would not be among the requests: let total count every request"
+    );
+    for total in [r#"http_requests_total{status!="404"}"#, r#"http_requests_total{status=~"[25].."}"#] {
+        let gate = ratio(r#"http_requests_total{status=~"5.."}"#, total);
+        assert!(before(&capture("handmade"), &gate).is_ok(), "{total}");
+    }
+}
+
 /// Requests of a metric with these labels and values.
 fn own(rows: &[(&str, f64)]) -> Vec<Exposed> {
     let lines: Vec<String> = rows.iter().map(|(series, value)| format!("{series} {value}\n")).collect();

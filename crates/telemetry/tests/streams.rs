@@ -167,6 +167,11 @@ fn an_instrumentation_that_does_not_see_streams_break_off_is_told() {
     ] {
         assert_eq!(caveat(name, errors()), told, "{name}");
     }
+    let (found, _) = asked(&without_scope("genai"), errors());
+    assert_eq!(
+        found.unwrap().caveat.unwrap(),
+        "it is not known whether the source counts a stream that breaks off as failed: watch what users get, too"
+    );
     let (found, _) = asked(&without_scope("traceloop"), errors());
     assert_eq!(
         found.unwrap().caveat.unwrap(),
