@@ -10,13 +10,16 @@
 //! comes in through [`Context`], so that tests bring their own API server, Prometheus and clock.
 
 mod apply;
+mod brake;
 pub mod cache;
 pub mod clock;
 pub mod cluster;
+pub mod decode;
 mod driver;
 pub mod error;
 mod evidence;
 pub mod fleet;
+mod gateway;
 pub mod health;
 pub mod lease;
 mod member;
@@ -115,6 +118,8 @@ pub async fn run(context: Context, gates: Arc<Gates>, stop: CancellationToken) {
     // The lease outlives the passes, so that none of them runs without it.
     let end = CancellationToken::new();
     let lease = TaskTracker::new();
+    gates.expect(&context.namespaces);
+    let fitness = gates.fitness_changes(end.clone());
     let leadership = match &context.lease {
         None => Leadership::alone(),
         Some((namespace, name)) => {
@@ -125,13 +130,13 @@ pub async fn run(context: Context, gates: Arc<Gates>, stop: CancellationToken) {
                 identity: context.identity.clone(),
                 clock: context.clock.clone(),
             };
-            let (leadership, competing) = candidate.run(end.clone());
+            let (leadership, competing) = candidate.run_while(fitness, end.clone());
             lease.spawn(competing);
             leadership
         }
     };
     gates.lead(leadership.clone());
-    let fleet = Arc::new(Fleet::new(context.clone(), leadership, gates, stop.clone()));
+    let fleet = Arc::new(Fleet::new(context.clone(), leadership, gates.clone(), stop.clone()));
     let watches = TaskTracker::new();
     let scopes = if context.namespaces.is_empty() {
         vec![None]
@@ -144,6 +149,7 @@ pub async fn run(context: Context, gates: Arc<Gates>, stop: CancellationToken) {
         }
     }
     watches.close();
+    watches.spawn(gateway::check(context.clone(), gates, stop.clone()));
     stop.cancelled().await;
     fleet.finish().await;
     watches.wait().await;

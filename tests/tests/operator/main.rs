@@ -7,6 +7,7 @@ mod byhand;
 mod catalogue;
 mod commands;
 mod forward;
+mod hostile;
 mod input;
 mod invariants;
 mod leaders;
