@@ -2,6 +2,12 @@
 
 /// Bytes of a condition's, gate's or history entry's message; the schema allows twice as many characters.
 pub const MESSAGE: usize = 1024;
+/// Bytes of an image, of its digest, and of a model's display name.
+pub const IMAGE: usize = 1024;
+/// See [`IMAGE`].
+pub const DIGEST: usize = 128;
+/// See [`IMAGE`].
+pub const MODEL: usize = 512;
 /// Characters of what telemetry has to say of one gate.
 pub const CAVEAT: usize = 400;
 /// Bytes of `status.canary.evidence`.

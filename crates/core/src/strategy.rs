@@ -128,6 +128,9 @@ impl Strategy {
     pub fn resolve(spec: &MicroAppRolloutSpec, prices: &str) -> Result<Self, Unusable> {
         let api::Strategy { preset: _, steps: _, max_step_duration, on_inconclusive, tolerance, low_traffic } =
             &spec.strategy;
+        if spec.telemetry.backend.is_some() {
+            return Err(Unusable("telemetry.backend has no effect yet: leave it out".to_owned()));
+        }
         let steps = spec.strategy.effective_steps().iter().map(step).collect::<Result<Vec<_>, _>>()?;
         let gates = spec
             .effective_gates()

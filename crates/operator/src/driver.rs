@@ -38,6 +38,7 @@ pub(crate) async fn pass(member: &mut Member) -> Result<Next, PassError> {
     };
     let now = context.clock.now();
     let mut world = lens::world(&objects, context.prices.digest(), now);
+    world.desired = context.hostnames.check(world.desired, &member.key.namespace);
     world.desired = member.memory.wish(world.desired, now);
     world.desired_since = member.memory.wanted_since(&world.desired, now);
     world.obstacle = member.memory.told(member.brake.obstacle());

@@ -2,9 +2,12 @@
 
 use std::{
     collections::HashMap,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
+use futures::FutureExt;
 use microapp_core::{build::Kind, lens};
 use serde_json::Value;
 use tokio::sync::{Notify, Semaphore};
@@ -17,6 +20,9 @@ use crate::{
     lease::Leadership,
     member::Member,
 };
+
+/// After the task of a rollout panicked.
+const RESTART: Duration = Duration::from_secs(1);
 
 /// The tasks, and what they share.
 #[derive(Debug)]
@@ -149,7 +155,19 @@ impl Fleet {
         }
         let handle = Handle { wake: Arc::new(Notify::new()), stop: self.stop.child_token() };
         let member = Member::new(self.clone(), key.clone(), handle.wake.clone(), handle.stop.clone());
-        self.tasks.spawn(member.live());
+        let (fleet, whose) = (self.clone(), key.clone());
+        self.tasks.spawn(async move {
+            // Passes catch their own panics; whatever else panics must not leave a rollout that nobody looks after.
+            if AssertUnwindSafe(member.live()).catch_unwind().await.is_err() {
+                tracing::error!(namespace = whose.namespace, name = whose.name, "the task of a rollout panicked");
+                fleet.context.metrics.error("panic");
+                tokio::time::sleep(RESTART).await;
+                fleet.members().remove(&whose);
+                if !fleet.stop.is_cancelled() && fleet.cache.get(Kind::Rollout, &whose).is_some() {
+                    fleet.employ(&whose);
+                }
+            }
+        });
         members.insert(key.clone(), handle);
     }
 

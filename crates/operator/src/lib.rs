@@ -21,7 +21,9 @@ mod evidence;
 pub mod fleet;
 mod gateway;
 pub mod health;
+pub mod hostnames;
 pub mod lease;
+pub mod logs;
 mod member;
 pub mod metrics;
 mod observe;
@@ -45,6 +47,7 @@ use crate::{
     cluster::Cluster,
     fleet::Fleet,
     health::Gates,
+    hostnames::Hostnames,
     lease::{Candidate, Leadership},
     metrics::Metrics,
     scheduler::Scheduler,
@@ -63,6 +66,8 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// The namespaces to work in; empty = all.
     pub namespaces: Vec<String>,
+    /// The host names that rollouts may claim.
+    pub hostnames: Hostnames,
     /// Writes that may be under way at the same time; lowering does not count.
     pub concurrency: usize,
     /// Who we are, in events and in the lease: different for each process.
@@ -104,6 +109,7 @@ impl Context {
             prices,
             clock,
             namespaces: Vec::new(),
+            hostnames: Hostnames::default(),
             concurrency: 32,
             identity,
             lease: None,

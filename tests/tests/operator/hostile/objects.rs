@@ -1,6 +1,9 @@
 //! One tenant's object never hurts another's.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use microapp_testkit::{Fault, Match};
 use serde_json::{Value, json};
@@ -158,4 +161,101 @@ async fn without_any_right_to_configmaps_only_who_has_prompts_waits_and_says_so(
     assert_eq!(stage.weights(), [99, 1], "the attempt stays where it is");
     stage.server.allow("*", "configmaps");
     invariants::promoted(&stage, 2, &STEPS).await;
+}
+
+/// Everything that was logged while it lives, in this thread.
+struct Log {
+    lines: Arc<Mutex<Vec<u8>>>,
+    _guard: tracing::subscriber::DefaultGuard,
+}
+
+impl Log {
+    fn begin(filter: &str) -> Self {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_env_filter(microapp_operator::logs::filter(filter).unwrap())
+            .with_writer(move || Lines(writer.clone()))
+            .finish();
+        Self { lines, _guard: tracing::subscriber::set_default(subscriber) }
+    }
+}
+
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// I13. A word that stands in every place that is somebody's own: variables, prompts, annotations, labels, what
+/// Prometheus and the API server answer, values that validation refuses.
+#[tokio::test(start_paused = true)]
+async fn a_secret_word_is_in_no_log_status_event_or_metric() {
+    const CANARY: &str = "canary-7f3a91";
+    for level in ["info", "warn"] {
+        let log = Log::begin(level);
+        let rollout = || {
+            short()
+                .set("/spec/template/spec/containers/0/env", json!([{"name": "DB_PASSWORD", "value": CANARY}]))
+                .set("/spec/template/metadata/annotations", json!({"secret": CANARY}))
+                .set("/metadata/annotations", json!({"kubectl.kubernetes.io/last-applied-configuration": CANARY}))
+        };
+        let stage = Stage::empty(traffic());
+        assert!(stage.server.edit("kubectl", "configmaps", NS, &format!("{NAME}-prompts"), |prompts| {
+            prompts["data"]["system.md"] = json!(CANARY);
+            prompts["metadata"]["annotations"] = json!({"x": CANARY});
+        }));
+        stage.put(rollout());
+        stage.until("the first revision is stable", |stage| stage.reads("Ready", "True", "InitialRevision")).await;
+        sleep(Duration::from_secs(300)).await;
+        stage.profile(2, microapp_testkit::Profile { error_type: CANARY.to_owned(), ..broken() });
+        // What cannot be read, what is refused, and what answers with somebody's page.
+        let poison = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"namespace": NS, "name": "poison",
+            "labels": {"microapp.dev/rollout": NAME}, "annotations": {"x": CANARY}}, "spec": {"x": deep(400), "y": CANARY}});
+        stage.server.put("kubectl", poison).unwrap();
+        stage.server.admit("deployments", |_, live| match live {
+            Some(_) => Ok(()),
+            None => Err(microapp_testkit::Failure::new(
+                422,
+                format!("spec.template.spec.containers[0].env[0].value: Invalid value: \"{CANARY}\": too secret"),
+            )),
+        });
+        stage.upgrade(2);
+        sleep(Duration::from_secs(700)).await;
+        for fault in [microapp_testkit::PromFault::Html, microapp_testkit::PromFault::Status(503)] {
+            stage.prometheus.fault(Some(fault));
+            sleep(Duration::from_secs(60)).await;
+        }
+        stage.prometheus.fault(None);
+        stage.server.admit("microapprollouts", |rollout, live| match live {
+            Some(live) if live["status"] != rollout["status"] => Err(microapp_testkit::Failure::new(500, CANARY)),
+            Some(_) | None => Ok(()),
+        });
+        stage.command("abort", "a1");
+        sleep(Duration::from_secs(60)).await;
+        let logged = String::from_utf8_lossy(&log.lines.lock().unwrap()).into_owned();
+        assert!(level != "info" || logged.contains("decided"), "the log is looked at: {logged}");
+        let events: Vec<_> = stage.server.writes().into_iter().filter(|one| one.target.plural == "events").collect();
+        let statuses = stage.server.versions("microapprollouts", NS, NAME);
+        let said = [
+            logged,
+            events.iter().map(|event| event.body.to_string()).collect(),
+            statuses.iter().map(|version| version.object["status"].to_string()).collect(),
+            metrics(&stage, 0),
+            stage.routes().iter().map(|version| version.object.to_string()).collect(),
+        ];
+        for text in said {
+            let at = text.find(CANARY).map(|at| text[at.saturating_sub(300)..].chars().take(400).collect::<String>());
+            assert_eq!(at, None);
+        }
+    }
 }

@@ -190,11 +190,12 @@ async fn a_token_of_any_length_aborts_once_and_keeps_nothing_back() {
 /// I7: the moment in which a canary fails, the API server is gone, and comes back.
 #[tokio::test(start_paused = true)]
 async fn after_the_api_server_is_back_a_rollback_takes_no_more_than_five_seconds() {
-    let mut worst = Duration::ZERO;
+    let mut took = Vec::new();
     let mut stage = at_one_percent().await;
     for round in 0..20_u64 {
         stage.profile(2, broken());
-        let away = Duration::from_millis(3_000 + 3_700 * round);
+        // Long enough for the breach to be seen, were anything asked.
+        let away = Duration::from_millis(15_000 + 3_700 * round);
         let down = round % 2 == 0;
         if down {
             stage.server.down()
@@ -205,7 +206,7 @@ async fn after_the_api_server_is_back_a_rollback_takes_no_more_than_five_seconds
         stage.server.resume();
         let back = Instant::now();
         stage.within(AT_ONCE, "it is reverted", |stage| weights(&stage.route()).last() != Some(&1)).await;
-        worst = worst.max(back.elapsed());
+        took.push(back.elapsed());
         stage.until("it is at rest", |stage| stage.weights() == [100]).await;
         if round < 19 {
             stage.profile(2, Profile::default());
@@ -216,6 +217,6 @@ async fn after_the_api_server_is_back_a_rollback_takes_no_more_than_five_seconds
             sleep(Duration::from_secs(7)).await;
         }
     }
-    assert!(worst <= Duration::from_secs(5), "{worst:?}");
+    assert!(took.iter().all(|took| *took <= Duration::from_secs(5)), "{took:?}");
     stage.operators.clear();
 }
