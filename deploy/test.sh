@@ -10,6 +10,7 @@ tier() {
     if "$@"; then ran+=("$name ($((SECONDS - start)) s)"); else failed+=("$name ($((SECONDS - start)) s)"); fi
 }
 tier "unit, golden, property, in-process, drift" cargo test --workspace --locked --exclude microapp-e2e
+if command -v promtool >/dev/null; then tier "alerts" promtool test rules deploy/alerts/tests.yaml; fi
 tier "end to end on the lab" make --no-print-directory test-e2e
 printf '\n== make test\n'
 printf 'ran and passed: %s\n' "${ran[@]:-nothing}"

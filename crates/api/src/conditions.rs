@@ -129,7 +129,7 @@ words! {
         RoutePending,
         /// A latency gate's bound is above the histogram's largest finite bucket, so that it could never fail.
         ThresholdAboveBuckets,
-        /// The ConfigMap of the prompts does not exist.
+        /// The ConfigMap of the prompts does not exist, or cannot be read.
         PromptsMissing,
         /// The image cannot be pulled.
         ImagePullFailed,
@@ -171,6 +171,13 @@ words! {
         NotPaused,
         /// The operator may not do something that it needs; the message names verb and resource.
         Forbidden,
+        /// The API server or an admission policy refuses a write; the message has its words.
+        Refused,
+        /// The API server takes a write and stores something else, or somebody changes it back each time; the message
+        /// names the field.
+        NotKept,
+        /// A rollback is decided and does not get through, so that users still reach the canary; the message says why.
+        RollbackBlocked,
         /// A child of the wanted name exists and belongs to somebody else.
         NameTaken,
         /// The object is being deleted.

@@ -4,6 +4,8 @@
 pub const MANAGER: &str = "microapp-operator";
 /// The API group.
 pub const GROUP: &str = "microapp.dev";
+/// What all our own keys begin with.
+pub const PREFIX: &str = "microapp.dev/";
 
 /// Label of all children: the name of the rollout.
 pub const ROLLOUT: &str = "microapp.dev/rollout";

@@ -15,5 +15,6 @@ pub mod labels;
 pub mod limits;
 pub mod names;
 pub mod schema;
+pub mod text;
 pub mod v1alpha1;
 pub mod values;

@@ -1,7 +1,13 @@
 //! How much fits into an object: what the schema allows, so that a writer can cut before the API server refuses.
 
-/// Characters of a condition's, gate's or history entry's message; the schema allows twice as many.
+/// Bytes of a condition's, gate's or history entry's message; the schema allows twice as many characters.
 pub const MESSAGE: usize = 1024;
+/// Bytes of an image, of its digest, and of a model's display name.
+pub const IMAGE: usize = 1024;
+/// See [`IMAGE`].
+pub const DIGEST: usize = 128;
+/// See [`IMAGE`].
+pub const MODEL: usize = 512;
 /// Characters of what telemetry has to say of one gate.
 pub const CAVEAT: usize = 400;
 /// Bytes of `status.canary.evidence`.
@@ -15,24 +21,14 @@ pub const STEPS: usize = 10;
 /// Gates of a rollout.
 pub const GATES: usize = 16;
 
-/// `text` cut to [`MESSAGE`] characters; a cut one ends in `…`.
+/// Bytes of what the API server or an admission policy says of a write that it refuses.
+pub const REFUSAL: usize = 400;
+/// Bytes of the reason that a person gives with a command, and of the sentence in the route's latch.
+pub const SENTENCE: usize = 400;
+/// Bytes of the token of a command; of a longer one the beginning and a digest count.
+pub const TOKEN: usize = 128;
+
+/// `text` as a message of status: cleaned, and cut to [`MESSAGE`] bytes.
 pub fn message(text: &str) -> String {
-    match text.char_indices().nth(MESSAGE) {
-        None => text.to_owned(),
-        Some(_) => text.chars().take(MESSAGE - 1).chain(['…']).collect(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_message_is_cut_at_a_character() {
-        let long = "é".repeat(MESSAGE + 1);
-        let cut = message(&long);
-        assert_eq!(cut.chars().count(), MESSAGE);
-        assert!(cut.ends_with('…'));
-        assert_eq!(message("short"), "short");
-    }
+    crate::text::clean(text, MESSAGE)
 }

@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     };
     let exit = result.unwrap_or_else(|failure| {
         let Failure { exit, message } = failure;
-        eprintln!("kubectl microapp: {message}");
+        eprintln!("kubectl microapp: {}", microapp_api::text::printable(&message));
         exit
     });
     ExitCode::from(exit.code())

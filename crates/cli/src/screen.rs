@@ -10,6 +10,7 @@ use crate::{
 
 /// The whole screen, one line an entry.
 pub fn lines(view: &View, wide: bool, paint: Paint) -> Vec<String> {
+    let view = &view.printable();
     let mut lines = vec![headline(view, paint)];
     lines.extend(stable(view, wide, paint));
     lines.extend(canary(view, wide, paint));
@@ -24,6 +25,7 @@ pub fn lines(view: &View, wide: bool, paint: Paint) -> Vec<String> {
 
 /// One line, for a log: what changed is in it, and after the time nothing that moves with the clock.
 pub fn line(view: &View) -> String {
+    let view = &view.printable();
     let (stable, canary) = view.weights();
     let mut parts = vec![format!("{} {}", view.now.strftime("%H:%M:%SZ"), outcome::Outcome::read(view, None).words())];
     parts.extend(view.status().stable.as_ref().map(|known| format!("stable {} {stable}", known.revision)));

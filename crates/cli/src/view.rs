@@ -7,6 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube_client::ResourceExt;
 use microapp_api::{
     conditions::{ConditionType, Reason},
+    text::printable,
     v1alpha1::{Canary, GateStatus, HistoryEntry, MicroAppRollout, MicroAppRolloutStatus, Per, PinnedPlan},
     values::{Nano, Weight},
 };
@@ -18,6 +19,8 @@ use microapp_core::{
     register::Register,
     strategy::{Gate, GateKind},
 };
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 
 /// A rollout, its route's record, and when both were read.
 #[derive(Clone, Debug)]
@@ -35,6 +38,14 @@ pub struct View {
 static FRESH: LazyLock<MicroAppRolloutStatus> = LazyLock::new(MicroAppRolloutStatus::default);
 
 impl View {
+    /// The same with every text fit to be printed: whoever may write into an object may write what moves a terminal's
+    /// cursor.
+    #[must_use]
+    pub fn printable(&self) -> Self {
+        let Self { rollout, register, now } = self;
+        Self { rollout: cleaned(rollout), register: register.as_ref().map(cleaned), now: *now }
+    }
+
     /// The status; an empty one where the operator has not written any.
     pub fn status(&self) -> &MicroAppRolloutStatus {
         self.rollout.status.as_ref().unwrap_or(&FRESH)
@@ -203,4 +214,20 @@ pub fn clock(now: Timestamp, at: Timestamp) -> String {
     let day = |at: Timestamp| at.strftime("%Y-%m-%d").to_string();
     let format = if day(now) == day(at) { "%H:%M:%SZ" } else { "%Y-%m-%d %H:%MZ" };
     at.strftime(format).to_string()
+}
+
+/// A copy whose texts are cleaned. What does not come back as itself is left as it was read by its type: numbers, times
+/// and words of closed sets.
+fn cleaned<T: Serialize + DeserializeOwned + Clone>(object: &T) -> T {
+    fn clean(value: &mut Value) {
+        match value {
+            Value::String(text) => *text = printable(text),
+            Value::Array(list) => list.iter_mut().for_each(clean),
+            Value::Object(map) => map.values_mut().for_each(clean),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+    let Ok(mut value) = serde_json::to_value(object) else { return object.clone() };
+    clean(&mut value);
+    serde_json::from_value(value).unwrap_or_else(|_| object.clone())
 }

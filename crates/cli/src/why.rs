@@ -16,6 +16,7 @@ use crate::{
 
 /// The paragraphs, each without its line break.
 pub fn paragraphs(view: &View) -> Vec<String> {
+    let view = &view.printable();
     let mut text = vec![situation(view)];
     if view.is_observed()
         && let Some(says) = view.says()

@@ -135,6 +135,9 @@ impl Strategy {
             low_traffic,
             ready_deadline: _,
         } = &spec.strategy;
+        if spec.telemetry.backend.is_some() {
+            return Err(Unusable("telemetry.backend has no effect yet: leave it out".to_owned()));
+        }
         let steps = spec.strategy.effective_steps().iter().map(step).collect::<Result<Vec<_>, _>>()?;
         let gates = spec
             .effective_gates()

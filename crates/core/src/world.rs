@@ -337,6 +337,14 @@ impl World {
         (canary.attempt == register.attempt).then(|| Strategy::from_pinned(canary.plan.as_ref()?)).flatten()
     }
 
+    /// The plan that the running attempt is watched by: its own, or, where that is lost, what the spec says of the
+    /// canary now. It raises nothing, but what fails by it is still turned back.
+    pub fn watched(&self) -> Option<Strategy> {
+        let canary = self.route()?.register.canary.as_ref()?;
+        let spec = || self.spec().filter(|spec| spec.revision == *canary).map(|spec| spec.strategy.clone());
+        self.plan().or_else(spec)
+    }
+
     /// The size of the application: the larger of what the attempt began with and what is asked for now.
     pub fn basis(&self) -> i32 {
         let now = self.spec().map_or(0, |spec| spec.replicas);

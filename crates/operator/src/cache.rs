@@ -14,6 +14,8 @@ use microapp_core::build::Kind;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use crate::decode::metadata_alone;
+
 /// So long an object that no watch covers, since it lacks our label, is taken as it was read.
 pub const STRANGER: Duration = Duration::from_secs(30);
 
@@ -45,6 +47,8 @@ pub enum Said {
     Init,
     /// An object of that list.
     Listed(Arc<Value>),
+    /// An object of that list, or of the watch, that cannot be read: what is known of it stands.
+    Unreadable(Key),
     /// The list is complete.
     Listing,
     /// An object is new or changed.
@@ -104,6 +108,10 @@ impl Cache {
 
     /// What a write or a live read returned, unless something newer is known.
     pub fn put(&self, kind: Kind, object: &Arc<Value>) {
+        let object = &match kind {
+            Kind::ConfigMap => metadata_alone(object.clone()),
+            Kind::Rollout | Kind::Route | Kind::Deployment | Kind::Service | Kind::Record | Kind::Pod => object.clone(),
+        };
         let id = (kind, Key::of(object));
         let mut inner = self.write();
         let labelled = kind == Kind::Rollout || rollout_of(object).is_some();
@@ -116,6 +124,13 @@ impl Cache {
             inner.gone.remove(&id);
             inner.written.insert(id.clone());
             inner.insert(id, object.clone());
+        }
+    }
+
+    /// A live read of a stranger failed: it is taken as it was, for as long again.
+    pub fn keep(&self, kind: Kind, key: &Key) {
+        if let Some((_, at)) = self.write().strangers.get_mut(&(kind, key.clone())) {
+            *at = Instant::now();
         }
     }
 
@@ -159,6 +174,12 @@ impl Cache {
                 }
                 vec![object.clone()]
             }
+            Said::Unreadable(key) => {
+                if let Some(seen) = inner.seen.get_mut(&list) {
+                    seen.insert(key.clone());
+                }
+                Vec::new()
+            }
             Said::Listing => {
                 let seen = inner.seen.remove(&list).unwrap_or_default();
                 let here = |key: &Key| scope.is_none_or(|scope| key.namespace == scope);
@@ -179,8 +200,10 @@ impl Cache {
                     return Vec::new();
                 }
                 inner.gone.remove(&id);
+                // Whose it was must hear of it too.
+                let before = inner.objects.get(&id).filter(|before| rollout_of(before) != rollout_of(object)).cloned();
                 inner.insert(id, object.clone());
-                vec![object.clone()]
+                before.into_iter().chain([object.clone()]).collect()
             }
             Said::Deleted(object) => {
                 let id = (kind, Key::of(object));
@@ -188,8 +211,9 @@ impl Cache {
                 if inner.objects.get(&id).is_some_and(|known| is_newer(known, object)) {
                     return Vec::new();
                 }
-                inner.remove(&id);
-                vec![object.clone()]
+                // It may have left the selection by losing the label that says whose it is.
+                let before = inner.remove(&id);
+                vec![before.unwrap_or_else(|| object.clone())]
             }
         }
     }

@@ -7,14 +7,19 @@
 use std::{sync::Arc, time::Duration};
 
 use kube_client::{
-    Api, Client,
-    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams, Preconditions},
+    Client,
+    api::{
+        ApiResource, DeleteParams, DynamicObject, GetParams, GroupVersionKind, Patch, PatchParams, PostParams,
+        Preconditions, Request,
+    },
+    core::{Resource, request::Error as RequestError},
 };
 use microapp_api::labels::MANAGER;
 use microapp_core::build::Kind;
 use serde_json::Value;
+use tokio::time::timeout;
 
-use crate::error::CallError;
+use crate::{decode, error::CallError};
 
 /// Deadline of every call that has no shorter one.
 pub const CALL: Duration = Duration::from_secs(5);
@@ -63,28 +68,43 @@ impl Cluster {
         self.urgent.clone()
     }
 
-    fn api(&self, lane: Lane, kind: Kind, namespace: &str) -> Api<DynamicObject> {
+    /// The answer, whatever stands in it: kube's own decoder would refuse an object for a field that nobody here reads,
+    /// and write its body into the log.
+    async fn send(
+        &self,
+        lane: Lane,
+        kind: Kind,
+        verb: &'static str,
+        deadline: Duration,
+        request: Result<Http, RequestError>,
+    ) -> Result<String, CallError> {
+        let request = request.map_err(|_| CallError::Other(0))?;
         let client = match lane {
-            Lane::Normal => self.client.clone(),
-            Lane::Urgent => self.urgent.clone(),
+            Lane::Normal => &self.client,
+            Lane::Urgent => &self.urgent,
         };
-        Api::namespaced_with(client, namespace, &resource(kind))
+        match timeout(deadline, client.request_text(request)).await {
+            Ok(Ok(text)) => Ok(text),
+            Ok(Err(error)) => Err(CallError::of(error, verb, kind)),
+            Err(_) => Err(CallError::Timeout),
+        }
     }
 
     /// The object as it is now; `None` where there is none.
     pub async fn get(&self, kind: Kind, namespace: &str, name: &str) -> Result<Option<Arc<Value>>, CallError> {
-        let api = self.api(Lane::Normal, kind, namespace);
-        let found = within(CALL, api.get_opt(name), "get", kind).await?;
-        Ok(found.map(|object| json(&object, kind)))
+        let request = url(kind, namespace).get(name, &GetParams::default());
+        match self.send(Lane::Normal, kind, "get", CALL, request).await {
+            Ok(text) => read(&text, kind).map(Some),
+            Err(CallError::Missing(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// POST.
-    pub async fn create(&self, kind: Kind, namespace: &str, body: Value) -> Result<Arc<Value>, CallError> {
-        let body: DynamicObject = serde_json::from_value(body).map_err(|_| CallError::Other(0))?;
+    pub async fn create(&self, kind: Kind, namespace: &str, body: &Value) -> Result<Arc<Value>, CallError> {
         let parameters = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
-        let api = self.api(Lane::Normal, kind, namespace);
-        let object = within(CALL, api.create(&parameters, &body), "create", kind).await?;
-        Ok(json(&object, kind))
+        let request = url(kind, namespace).create(&parameters, body.to_string().into_bytes());
+        read(&self.send(Lane::Normal, kind, "create", CALL, request).await?, kind)
     }
 
     /// PATCH with a JSON patch.
@@ -93,25 +113,45 @@ impl Cluster {
         let patch: Patch<Value> =
             Patch::Json(serde_json::from_value((*patch).clone()).map_err(|_| CallError::Other(0))?);
         let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        let api = self.api(*lane, *kind, namespace);
-        let object = if *status {
-            within(*deadline, api.patch_status(name, &parameters, &patch), "patch the status of", *kind).await?
+        let url = url(*kind, namespace);
+        let (verb, request) = if *status {
+            ("patch the status of", url.patch_subresource("status", name, &parameters, &patch))
         } else {
-            within(*deadline, api.patch(name, &parameters, &patch), "patch", *kind).await?
+            ("patch", url.patch(name, &parameters, &patch))
         };
-        Ok(json(&object, *kind))
+        read(&self.send(*lane, *kind, verb, *deadline, request).await?, *kind)
     }
 
     /// DELETE of exactly this object; one that is gone is a success.
-    pub async fn delete(&self, kind: Kind, namespace: &str, name: &str, uid: Option<String>) -> Result<(), CallError> {
-        let preconditions = Some(Preconditions { uid, resource_version: None });
+    pub async fn delete(&self, kind: Kind, namespace: &str, name: &str, uid: &str) -> Result<(), CallError> {
+        let preconditions = Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None });
         let parameters = DeleteParams { preconditions, ..DeleteParams::background() };
-        let api = self.api(Lane::Normal, kind, namespace);
-        match within(CALL, api.delete(name, &parameters), "delete", kind).await {
+        match self.send(Lane::Normal, kind, "delete", CALL, url(kind, namespace).delete(name, &parameters)).await {
             Ok(_) | Err(CallError::Missing(_)) => Ok(()),
             Err(error) => Err(error),
         }
     }
+
+    /// Any document of the API server, as text; `None` where it has none to show.
+    pub async fn document(&self, path: &str, deadline: Duration) -> Result<Option<String>, CallError> {
+        let request = http::Request::get(path).body(Vec::new()).map_err(|_| CallError::Other(0))?;
+        match timeout(deadline, self.client.request_text(request)).await {
+            Ok(Ok(text)) => Ok(Some(text)),
+            Ok(Err(kube_client::Error::Api(_))) => Ok(None),
+            Ok(Err(_)) => Err(CallError::Transport),
+            Err(_) => Err(CallError::Timeout),
+        }
+    }
+}
+
+type Http = http::Request<Vec<u8>>;
+
+fn url(kind: Kind, namespace: &str) -> Request {
+    Request::new(DynamicObject::url_path(&resource(kind), Some(namespace)))
+}
+
+fn read(text: &str, kind: Kind) -> Result<Arc<Value>, CallError> {
+    decode::object(text, kind).map_err(|_| CallError::Garbled(kind.as_str()))
 }
 
 /// One PATCH.
@@ -131,52 +171,4 @@ pub struct PatchCall<'a> {
     pub status: bool,
     /// No longer than this.
     pub deadline: Duration,
-}
-
-/// The call, no longer than this.
-async fn within<T>(
-    deadline: Duration,
-    call: impl Future<Output = Result<T, kube_client::Error>>,
-    verb: &'static str,
-    kind: Kind,
-) -> Result<T, CallError> {
-    match tokio::time::timeout(deadline, call).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(CallError::of(error, verb, kind)),
-        Err(_) => Err(CallError::Timeout),
-    }
-}
-
-/// The object as plain JSON. `managedFields` are kept for the route, where they say who else writes it, and of a
-/// Deployment whether somebody wrote its template.
-pub(crate) fn json<T: serde::Serialize>(object: &T, kind: Kind) -> Arc<Value> {
-    let mut value = serde_json::to_value(object).unwrap_or_default();
-    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-        match kind {
-            Kind::Route => {}
-            Kind::Deployment => {
-                let entries = metadata.get_mut("managedFields").and_then(Value::as_array_mut);
-                entries.into_iter().flatten().for_each(shorten);
-            }
-            Kind::Rollout | Kind::Service | Kind::Record | Kind::ConfigMap | Kind::Pod => {
-                metadata.remove("managedFields");
-            }
-        }
-    }
-    Arc::new(value)
-}
-
-/// All that is asked of an entry is who wrote when, and whether into the template.
-fn shorten(entry: &mut Value) {
-    let has = |pointer: &str| entry.pointer(pointer).is_some();
-    let (spec, labels) =
-        (has("/fieldsV1/f:spec/f:template/f:spec"), has("/fieldsV1/f:spec/f:template/f:metadata/f:labels"));
-    let mut template = serde_json::json!({});
-    if spec {
-        template["f:spec"] = serde_json::json!({});
-    }
-    if labels {
-        template["f:metadata"] = serde_json::json!({"f:labels": {}});
-    }
-    entry["fieldsV1"] = serde_json::json!({"f:spec": {"f:template": template}});
 }

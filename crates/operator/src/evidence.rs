@@ -14,8 +14,9 @@ use microapp_core::{
 };
 use microapp_telemetry::{PodRef, Subject};
 use serde_json::Value;
+use tokio::time::Instant;
 
-use crate::{apply::Outcome, clock::seconds, poll::Poller};
+use crate::{apply::Outcome, clock::seconds, error::CallError, poll::Poller};
 
 /// An admission policy may have refused it, and policies change.
 const REFUSED: SignedDuration = SignedDuration::from_mins(10);
@@ -34,7 +35,26 @@ pub(crate) struct Memory {
     refused: Option<(Revision, String, Timestamp)>,
     /// What kept the last write from getting through.
     pub obstacle: Option<Obstacle>,
+    /// What blocks a rollback: told once for each new word, so that telling never stands in front of lowering.
+    blocked: Blocked,
+    /// When prompts that could not be read are asked for again.
+    pub unread: Option<Unread>,
     term: Option<i64>,
+}
+
+/// What blocks a rollback.
+#[derive(Debug, Default)]
+struct Blocked {
+    /// To be told by the next pass.
+    news: Option<Obstacle>,
+    told: Option<Obstacle>,
+}
+
+/// Prompts that could not be read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Unread {
+    pub again: Instant,
+    pub times: u32,
 }
 
 /// What a pass knew beside its world.
@@ -88,6 +108,28 @@ impl Memory {
         if through || plan.write.is_none() {
             self.obstacle = None;
         }
+        if !matches!(plan.write, Some(Write::Lower(_) | Write::Status(_))) || through {
+            self.blocked = Blocked::default();
+        }
+    }
+
+    /// What the next pass is to say stands in its way: a blocked rollback once, everything else as long as it does.
+    pub fn told(&mut self, held: Option<&Obstacle>) -> Option<Obstacle> {
+        self.blocked.news.take().or_else(|| held.cloned()).or_else(|| self.obstacle.clone())
+    }
+
+    /// Takes what blocks a rollback. Is there something new to tell, and an API server to tell it?
+    pub fn tell(&mut self, obstacle: Obstacle, error: &CallError) -> bool {
+        if !error.is_answer() || self.blocked.told.as_ref() == Some(&obstacle) {
+            return false;
+        }
+        self.blocked = Blocked { news: Some(obstacle.clone()), told: Some(obstacle) };
+        true
+    }
+
+    /// When prompts that could not be read are asked for again.
+    pub fn read_again(&self) -> Option<Instant> {
+        self.unread.map(|unread| unread.again)
     }
 
     /// The wish, with what the API server said of it.

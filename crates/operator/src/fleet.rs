@@ -2,9 +2,12 @@
 
 use std::{
     collections::HashMap,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
+use futures::FutureExt;
 use microapp_core::{build::Kind, lens};
 use serde_json::Value;
 use tokio::sync::{Notify, Semaphore};
@@ -17,6 +20,9 @@ use crate::{
     lease::Leadership,
     member::Member,
 };
+
+/// After the task of a rollout panicked.
+const RESTART: Duration = Duration::from_secs(1);
 
 /// The tasks, and what they share.
 #[derive(Debug)]
@@ -43,7 +49,6 @@ struct Handle {
 impl Fleet {
     /// Nobody yet.
     pub fn new(context: Arc<Context>, leadership: Leadership, gates: Arc<Gates>, stop: CancellationToken) -> Self {
-        gates.expect(&context.namespaces);
         Self {
             room: Semaphore::new(context.concurrency.max(1)),
             context,
@@ -61,9 +66,32 @@ impl Fleet {
         &self.context
     }
 
-    /// Returns once every watch has brought its first list: before that a missing object may be one not yet seen.
-    pub async fn synced(&self) {
-        self.gates.synced().await;
+    /// Returns once every watch of the namespace has brought its first list: before that a missing object may be one
+    /// not yet seen.
+    pub async fn synced(&self, namespace: &str) {
+        self.gates.synced(namespace).await;
+    }
+
+    /// Is what is known of this kind in this namespace all that there is?
+    pub(crate) fn knows(&self, kind: Kind, namespace: &str) -> bool {
+        self.gates.knows(kind, namespace)
+    }
+
+    /// Has a watch of this namespace been dead for a while?
+    pub(crate) fn is_blind(&self, namespace: &str) -> bool {
+        self.gates.is_blind(namespace)
+    }
+
+    /// A watch is open, or brought something.
+    pub(crate) fn alive(&self, kind: Kind, scope: Option<&str>) {
+        self.context.metrics.watch_alive(kind, scope);
+        self.gates.alive(kind, scope);
+    }
+
+    /// A watch or its list failed.
+    pub(crate) fn failing(&self, kind: Kind, scope: Option<&str>) {
+        self.context.metrics.watch_error(kind, scope);
+        self.gates.failing(kind, scope);
     }
 
     /// What a watch said: into the cache, and to those whom it concerns.
@@ -73,6 +101,9 @@ impl Fleet {
             Said::Applied(object) if kind == Kind::Rollout => self.cache.get(kind, &Key::of(object)),
             _ => None,
         };
+        if let Said::Unreadable(_) = said {
+            self.context.metrics.unreadable(kind);
+        }
         let touched = self.cache.hear(kind, scope, said);
         for object in &touched {
             match kind {
@@ -102,6 +133,10 @@ impl Fleet {
         }
         if matches!(said, Said::Listing) {
             self.gates.listed(kind, scope);
+            // Who waited for them is not named in any of them.
+            if kind == Kind::ConfigMap {
+                self.wake_scope(scope);
+            }
         }
     }
 
@@ -120,7 +155,19 @@ impl Fleet {
         }
         let handle = Handle { wake: Arc::new(Notify::new()), stop: self.stop.child_token() };
         let member = Member::new(self.clone(), key.clone(), handle.wake.clone(), handle.stop.clone());
-        self.tasks.spawn(member.live());
+        let (fleet, whose) = (self.clone(), key.clone());
+        self.tasks.spawn(async move {
+            // Passes catch their own panics; whatever else panics must not leave a rollout that nobody looks after.
+            if AssertUnwindSafe(member.live()).catch_unwind().await.is_err() {
+                tracing::error!(namespace = whose.namespace, name = whose.name, "the task of a rollout panicked");
+                fleet.context.metrics.error("panic");
+                tokio::time::sleep(RESTART).await;
+                fleet.members().remove(&whose);
+                if !fleet.stop.is_cancelled() && fleet.cache.get(Kind::Rollout, &whose).is_some() {
+                    fleet.employ(&whose);
+                }
+            }
+        });
         members.insert(key.clone(), handle);
     }
 
@@ -131,6 +178,14 @@ impl Fleet {
         self.context.metrics.forget(key);
     }
 
+    /// Shows the gauges of a rollout that is still there: a pass may end after it went.
+    pub(crate) fn show(&self, key: &Key, show: impl FnOnce()) {
+        let members = self.members();
+        if members.contains_key(key) {
+            show();
+        }
+    }
+
     fn wake(&self, key: &Key) {
         if let Some(handle) = self.members().get(key) {
             handle.wake.notify_one();
@@ -138,7 +193,12 @@ impl Fleet {
     }
 
     fn wake_all(&self, namespace: &str) {
-        for (_, handle) in self.members().iter().filter(|(key, _)| key.namespace == namespace) {
+        self.wake_scope(Some(namespace));
+    }
+
+    fn wake_scope(&self, scope: Option<&str>) {
+        let here = |key: &Key| scope.is_none_or(|scope| key.namespace == scope);
+        for (_, handle) in self.members().iter().filter(|(key, _)| here(key)) {
             handle.wake.notify_one();
         }
     }

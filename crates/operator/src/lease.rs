@@ -22,7 +22,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::Clock;
+use crate::{clock::Clock, health::Fitness};
 
 /// Length of the lease.
 pub const LENGTH: Duration = Duration::from_secs(10);
@@ -34,6 +34,10 @@ const CALL: Duration = Duration::from_secs(2);
 const RETRY: Duration = Duration::from_millis(500);
 /// We step down this long after the sending of the last good renewal: before anybody else can step up.
 const STEP_DOWN: Duration = Duration::from_secs(8);
+/// So much later than others a candidate with a dead watch takes a lease that is free.
+const HANDICAP: Duration = Duration::from_secs(20);
+/// Annotation of a lease whose holder would rather give it to somebody who sees more.
+const RELUCTANT: &str = "microapp.dev/reluctant";
 /// No raise later than this after the sending of the last good renewal.
 pub const MARGIN: Duration = Duration::from_secs(5);
 
@@ -116,19 +120,57 @@ struct Sight {
     at: Instant,
 }
 
+/// What a candidate remembers from look to look.
+#[derive(Debug)]
+struct View {
+    sight: Option<Sight>,
+    fitness: Fitness,
+    /// It leads though it is blind, since nobody else did.
+    reluctant: bool,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self { sight: None, fitness: Fitness::Unready, reluctant: false }
+    }
+}
+
 impl Candidate {
     /// Competes until `stop`, then gives the lease back. The future must be polled for the leadership to mean anything.
     pub fn run(self, stop: CancellationToken) -> (Leadership, impl Future<Output = ()>) {
-        let (sender, term) = watch::channel(None);
-        let known = Arc::new(AtomicBool::new(false));
-        (Leadership { term, known: known.clone() }, self.compete(sender, known, stop))
+        // Without its other end the fitness stays what it is.
+        self.run_while(watch::channel(Fitness::Fit).1, stop)
     }
 
-    async fn compete(self, sender: watch::Sender<Option<Term>>, known: Arc<AtomicBool>, stop: CancellationToken) {
-        let mut sight: Option<Sight> = None;
+    /// The same, as far as the caches allow it.
+    pub fn run_while(
+        self,
+        fitness: watch::Receiver<Fitness>,
+        stop: CancellationToken,
+    ) -> (Leadership, impl Future<Output = ()>) {
+        let (sender, term) = watch::channel(None);
+        let known = Arc::new(AtomicBool::new(false));
+        (Leadership { term, known: known.clone() }, self.compete(sender, known, fitness, stop))
+    }
+
+    async fn compete(
+        self,
+        sender: watch::Sender<Option<Term>>,
+        known: Arc<AtomicBool>,
+        mut fitness: watch::Receiver<Fitness>,
+        stop: CancellationToken,
+    ) {
+        let mut view = View::default();
         while !stop.is_cancelled() {
             let sent = Instant::now();
-            let pause = match timeout(CALL, self.renew(&mut sight)).await {
+            let fit = *fitness.borrow_and_update();
+            if fit == Fitness::Blind && sender.borrow().is_some() && !view.reluctant {
+                tracing::warn!("a watch is dead: the lease is given back to whoever sees more");
+                set(&sender, None);
+                let _ = timeout(CALL, self.release()).await;
+            }
+            view.fitness = fit;
+            let pause = match timeout(CALL, self.renew(&mut view)).await {
                 Ok(Ok(Some(number))) => {
                     known.store(true, Ordering::Relaxed);
                     set(&sender, Some(Term { number, renewed: Some(sent) }));
@@ -140,7 +182,7 @@ impl Candidate {
                     RENEW
                 }
                 Ok(Err(error)) => {
-                    tracing::warn!(%error, "the lease was not renewed");
+                    tracing::warn!(error = outline(&error), "the lease was not renewed");
                     RETRY
                 }
                 Err(_) => {
@@ -155,6 +197,7 @@ impl Candidate {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = sleep(pause) => {}
+                Ok(()) = fitness.changed() => {}
             }
         }
         let led = sender.borrow().is_some();
@@ -169,10 +212,14 @@ impl Candidate {
     }
 
     /// The number of our term, where we lead now.
-    async fn renew(&self, sight: &mut Option<Sight>) -> Result<Option<i64>, kube_client::Error> {
+    async fn renew(&self, view: &mut View) -> Result<Option<i64>, kube_client::Error> {
         let api = self.api();
-        let Some(lease) = api.get_opt(&self.name).await? else {
-            let lease = Lease { metadata: self.metadata(), spec: Some(self.spec(None)) };
+        let Some(mut lease) = api.get_opt(&self.name).await? else {
+            if view.fitness == Fitness::Unready {
+                return Ok(None);
+            }
+            view.reluctant = view.fitness == Fitness::Blind;
+            let lease = Lease { metadata: self.metadata(view.reluctant), spec: Some(self.spec(None)) };
             return match api.create(&PostParams::default(), &lease).await {
                 Ok(_) => Ok(Some(0)),
                 Err(error) if is_conflict(&error) => Ok(None),
@@ -180,16 +227,29 @@ impl Candidate {
             };
         };
         let version = lease.metadata.resource_version.clone();
-        if sight.as_ref().is_none_or(|sight| sight.version != version) {
-            *sight = Some(Sight { version, at: Instant::now() });
+        if view.sight.as_ref().is_none_or(|sight| sight.version != version) {
+            view.sight = Some(Sight { version, at: Instant::now() });
         }
         let spec = lease.spec.clone().unwrap_or_default();
         let holder = spec.holder_identity.as_deref().unwrap_or_default();
         let length = Duration::from_secs(spec.lease_duration_seconds.unwrap_or(0).max(0).cast_unsigned().into());
         // An expired lease is one that nobody changed for its whole length, while we looked.
-        let expired = sight.as_ref().is_some_and(|sight| sight.at.elapsed() >= length);
-        if !(holder.is_empty() || holder == self.identity || expired) {
+        let unchanged = view.sight.as_ref().map_or(Duration::ZERO, |sight| sight.at.elapsed());
+        let (ours, expired) = (holder == self.identity, unchanged >= length);
+        let reluctant = lease.metadata.annotations.as_ref().is_some_and(|all| all.contains_key(RELUCTANT));
+        let free = match view.fitness {
+            Fitness::Unready => false,
+            Fitness::Fit => holder.is_empty() || expired || reluctant,
+            // Whoever sees more has had its chance.
+            Fitness::Blind => (holder.is_empty() || expired) && unchanged >= length + HANDICAP,
+        };
+        if !(free || ours && view.fitness != Fitness::Unready) {
             return Ok(None);
+        }
+        view.reluctant = view.fitness == Fitness::Blind;
+        lease.metadata.annotations.get_or_insert_default().remove(RELUCTANT);
+        if view.reluctant {
+            lease.metadata.annotations.get_or_insert_default().insert(RELUCTANT.to_owned(), "true".to_owned());
         }
         let next = Lease { spec: Some(self.spec(Some(&spec))), ..lease };
         let number = next.spec.as_ref().and_then(|spec| spec.lease_transitions).unwrap_or_default();
@@ -210,12 +270,18 @@ impl Candidate {
         let spec = LeaseSpec { holder_identity: Some(String::new()), lease_duration_seconds: Some(1), ..spec };
         let next = Lease { spec: Some(spec), ..lease };
         if let Err(error) = api.replace(&self.name, &PostParams::default(), &next).await {
-            tracing::warn!(%error, "the lease was not given back");
+            tracing::warn!(error = outline(&error), "the lease was not given back");
         }
     }
 
-    fn metadata(&self) -> ObjectMeta {
-        ObjectMeta { name: Some(self.name.clone()), namespace: Some(self.namespace.clone()), ..ObjectMeta::default() }
+    fn metadata(&self, reluctant: bool) -> ObjectMeta {
+        let annotations = reluctant.then(|| [(RELUCTANT.to_owned(), "true".to_owned())].into());
+        ObjectMeta {
+            name: Some(self.name.clone()),
+            namespace: Some(self.namespace.clone()),
+            annotations,
+            ..ObjectMeta::default()
+        }
     }
 
     fn spec(&self, before: Option<&LeaseSpec>) -> LeaseSpec {
@@ -236,6 +302,14 @@ impl Candidate {
 /// The conflict says that somebody else wrote; who leads is known at the next look.
 fn is_conflict(error: &kube_client::Error) -> bool {
     matches!(error, kube_client::Error::Api(status) if status.code == 409)
+}
+
+/// What it is, without the words of anybody else.
+fn outline(error: &kube_client::Error) -> String {
+    match error {
+        kube_client::Error::Api(status) => format!("the API server answered {}", status.code),
+        _ => "the API server cannot be reached".to_owned(),
+    }
 }
 
 /// Wakes those who wait only where leading begins or ends.

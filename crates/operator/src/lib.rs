@@ -10,15 +10,20 @@
 //! comes in through [`Context`], so that tests bring their own API server, Prometheus and clock.
 
 mod apply;
+mod brake;
 pub mod cache;
 pub mod clock;
 pub mod cluster;
+pub mod decode;
 mod driver;
 pub mod error;
 mod evidence;
 pub mod fleet;
+mod gateway;
 pub mod health;
+pub mod hostnames;
 pub mod lease;
+pub mod logs;
 mod member;
 pub mod metrics;
 mod observe;
@@ -42,6 +47,7 @@ use crate::{
     cluster::Cluster,
     fleet::Fleet,
     health::Gates,
+    hostnames::Hostnames,
     lease::{Candidate, Leadership},
     metrics::Metrics,
     scheduler::Scheduler,
@@ -60,6 +66,8 @@ pub struct Context {
     pub clock: Arc<dyn Clock>,
     /// The namespaces to work in; empty = all.
     pub namespaces: Vec<String>,
+    /// The host names that rollouts may claim.
+    pub hostnames: Hostnames,
     /// Writes that may be under way at the same time; lowering does not count.
     pub concurrency: usize,
     /// Who we are, in events and in the lease: different for each process.
@@ -101,6 +109,7 @@ impl Context {
             prices,
             clock,
             namespaces: Vec::new(),
+            hostnames: Hostnames::default(),
             concurrency: 32,
             identity,
             lease: None,
@@ -115,6 +124,8 @@ pub async fn run(context: Context, gates: Arc<Gates>, stop: CancellationToken) {
     // The lease outlives the passes, so that none of them runs without it.
     let end = CancellationToken::new();
     let lease = TaskTracker::new();
+    gates.expect(&context.namespaces);
+    let fitness = gates.fitness_changes(end.clone());
     let leadership = match &context.lease {
         None => Leadership::alone(),
         Some((namespace, name)) => {
@@ -125,13 +136,13 @@ pub async fn run(context: Context, gates: Arc<Gates>, stop: CancellationToken) {
                 identity: context.identity.clone(),
                 clock: context.clock.clone(),
             };
-            let (leadership, competing) = candidate.run(end.clone());
+            let (leadership, competing) = candidate.run_while(fitness, end.clone());
             lease.spawn(competing);
             leadership
         }
     };
     gates.lead(leadership.clone());
-    let fleet = Arc::new(Fleet::new(context.clone(), leadership, gates, stop.clone()));
+    let fleet = Arc::new(Fleet::new(context.clone(), leadership, gates.clone(), stop.clone()));
     let watches = TaskTracker::new();
     let scopes = if context.namespaces.is_empty() {
         vec![None]
@@ -144,6 +155,7 @@ pub async fn run(context: Context, gates: Arc<Gates>, stop: CancellationToken) {
         }
     }
     watches.close();
+    watches.spawn(gateway::check(context.clone(), gates, stop.clone()));
     stop.cancelled().await;
     fleet.finish().await;
     watches.wait().await;

@@ -10,14 +10,18 @@ use microapp_operator::{
     Context,
     clock::SystemClock,
     health::{self, Gates},
+    hostnames::Hostnames,
+    logs,
 };
-use microapp_telemetry::{Answer, HttpPrometheus, PriceTable, Prometheus, QueryError};
+use microapp_telemetry::{
+    Answer, HttpPrometheus, PriceTable, Prometheus, QueryError,
+    gateways::{self, Gateways},
+};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
 
 /// Lets new revisions of small AI applications in step by step, and takes the traffic back on evidence.
 #[derive(Debug, Parser)]
@@ -29,6 +33,16 @@ struct Arguments {
     /// Address of Prometheus, without /api/v1.
     #[arg(long, env = "PROMETHEUS_URL")]
     prometheus_url: Option<String>,
+    /// A namespace that gateways run in; may be repeated. Series of gateways count from nowhere else.
+    #[arg(long = "gateway-namespace", env = "GATEWAY_NAMESPACES", value_delimiter = ',')]
+    gateway_namespaces: Vec<String>,
+    /// A job of Prometheus that scrapes gateways; may be repeated. Series of gateways count from no other one.
+    #[arg(long = "gateway-job", env = "GATEWAY_JOBS", value_delimiter = ',')]
+    gateway_jobs: Vec<String>,
+    /// A host name that rollouts may claim, such as *.{namespace}.example.com; may be repeated. Without it: what the
+    /// Gateways admit.
+    #[arg(long = "hostname", env = "HOSTNAMES_ALLOWED", value_delimiter = ',')]
+    hostnames: Vec<String>,
     /// File with the bearer token for Prometheus; read again for each query.
     #[arg(long, env = "PROMETHEUS_TOKEN_FILE")]
     prometheus_token_file: Option<PathBuf>,
@@ -69,6 +83,9 @@ async fn main() -> anyhow::Result<()> {
     let Arguments {
         namespaces,
         prometheus_url,
+        gateway_namespaces,
+        gateway_jobs,
+        hostnames,
         prometheus_token_file,
         prices,
         metrics_bind,
@@ -79,7 +96,7 @@ async fn main() -> anyhow::Result<()> {
         log_format,
         log,
     } = Arguments::parse();
-    let filter = EnvFilter::try_new(&log).context("--log")?;
+    let filter = logs::filter(&log).context("--log")?;
     match log_format {
         LogFormat::Json => tracing_subscriber::fmt().json().flatten_event(true).with_env_filter(filter).init(),
         LogFormat::Text => tracing_subscriber::fmt().with_env_filter(filter).init(),
@@ -114,6 +131,14 @@ async fn main() -> anyhow::Result<()> {
     let identity = format!("{}-{:08x}", hostname(), fastrand::u32(..));
     let mut context = Context::new(client, urgent, prometheus, Arc::new(prices), Arc::new(SystemClock), identity);
     context.namespaces = namespaces;
+    context.hostnames = Hostnames::new(hostnames);
+    let gateways = Gateways { namespaces: gateway_namespaces, jobs: gateway_jobs };
+    if gateways.is_empty() {
+        tracing::warn!(
+            "series of gateways count from any pod: name the gateways with --gateway-namespace and --gateway-job"
+        );
+    }
+    gateways::name(gateways);
     context.concurrency = concurrency;
     context.lease = leader_elect.then(|| (lease_namespace.unwrap_or(own_namespace), lease_name));
 

@@ -36,6 +36,8 @@ pub struct Metrics {
     conditions: Family<Labels, Gauge>,
     weight: Family<Labels, Ratio>,
     verdicts: Family<Labels, Gauge>,
+    blocked: Family<Labels, Gauge>,
+    unreadable: Family<Labels, Counter>,
     leader: Gauge,
     rollouts: Family<Labels, Counter>,
     errors: Family<Labels, Counter>,
@@ -48,8 +50,8 @@ pub struct Metrics {
     query: Family<Labels, Histogram>,
     /// The gauges that a rollout has, so that they can go with it.
     shown: Mutex<HashMap<Key, Shown>>,
-    /// Per kind: the first and the last failure of its watch in a row.
-    failing: Mutex<HashMap<Kind, (Instant, Instant)>>,
+    /// Per kind and namespace: the first and the last failure of its watch in a row.
+    failing: Mutex<HashMap<(Kind, Option<String>), (Instant, Instant)>>,
 }
 
 #[derive(Debug, Default)]
@@ -84,6 +86,8 @@ impl Metrics {
             conditions: Family::default(),
             weight: Family::default(),
             verdicts: Family::default(),
+            blocked: Family::default(),
+            unreadable: Family::default(),
             leader: Gauge::default(),
             rollouts: Family::default(),
             errors: Family::default(),
@@ -101,6 +105,8 @@ impl Metrics {
         r.register("rollout_condition", "1 where the condition is true", all.conditions.clone());
         r.register("rollout_canary_weight_ratio", "The canary's share of the traffic", all.weight.clone());
         r.register("gate_verdict", "1 for the verdict that the gate gives", all.verdicts.clone());
+        r.register("rollback_blocked", "1 where a rollback is decided and does not get through", all.blocked.clone());
+        r.register("unreadable_objects", "Objects that could not be read and were left out", all.unreadable.clone());
         r.register("leader", "1 where this process leads", all.leader.clone());
         r.register("rollouts", "Attempts that ended, by result and reason", all.rollouts.clone());
         r.register("reconcile_errors", "Calls and passes that failed, by category", all.errors.clone());
@@ -117,10 +123,13 @@ impl Metrics {
     /// In the text format.
     pub fn encode(&self) -> String {
         for kind in Kind::ALL {
-            let since = self.failing.lock().unwrap_or_else(PoisonError::into_inner).get(&kind).copied();
-            let since = since
-                .filter(|(_, last)| last.elapsed() <= QUIET)
-                .map_or(0.0, |(first, _)| first.elapsed().as_secs_f64());
+            let failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+            let since = failing
+                .iter()
+                .filter(|((of, _), (_, last))| *of == kind && last.elapsed() <= QUIET)
+                .map(|(_, (first, _))| first.elapsed().as_secs_f64())
+                .fold(0.0, f64::max);
+            drop(failing);
             self.staleness.get_or_create(&vec![("kind", kind.as_str().to_owned())]).set(since);
         }
         let mut text = String::new();
@@ -133,11 +142,11 @@ impl Metrics {
         self.errors.get_or_create(&vec![("category", category.to_owned())]).inc();
     }
 
-    pub(crate) fn watch_error(&self, kind: Kind) {
+    pub(crate) fn watch_error(&self, kind: Kind, scope: Option<&str>) {
         self.watch_errors.get_or_create(&vec![("kind", kind.as_str().to_owned())]).inc();
         let now = Instant::now();
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (first, last) = failing.entry(kind).or_insert((now, now));
+        let (first, last) = failing.entry((kind, scope.map(str::to_owned))).or_insert((now, now));
         if last.elapsed() > QUIET {
             *first = now;
         }
@@ -145,8 +154,26 @@ impl Metrics {
     }
 
     /// Its watch brought something: it is alive.
-    pub(crate) fn watch_alive(&self, kind: Kind) {
-        self.failing.lock().unwrap_or_else(PoisonError::into_inner).remove(&kind);
+    pub(crate) fn watch_alive(&self, kind: Kind, scope: Option<&str>) {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        if !failing.is_empty() {
+            failing.remove(&(kind, scope.map(str::to_owned)));
+        }
+    }
+
+    /// An object that cannot be read was left out.
+    pub(crate) fn unreadable(&self, kind: Kind) {
+        self.unreadable.get_or_create(&vec![("kind", kind.as_str().to_owned())]).inc();
+    }
+
+    /// A lower of the rollout does not get through.
+    pub(crate) fn blocked(&self, key: &Key) {
+        self.blocked.get_or_create(&labels(key)).set(1);
+    }
+
+    /// It did, or none is wanted any more.
+    pub(crate) fn unblocked(&self, key: &Key) {
+        self.blocked.remove(&labels(key));
     }
 
     pub(crate) fn wrote(&self, write: &'static str) {
@@ -180,7 +207,7 @@ impl Metrics {
 
     /// The gauges of a rollout as they are now.
     pub(crate) fn show(&self, key: &Key, status: &MicroAppRolloutStatus, weight: f64, judgement: &Judgement) {
-        let base = || vec![("namespace", key.namespace.clone()), ("name", key.name.clone())];
+        let base = || labels(key);
         let with = |more: &[(&'static str, &str)]| {
             let mut labels = base();
             labels.extend(more.iter().map(|(label, value)| (*label, (*value).to_owned())));
@@ -195,7 +222,11 @@ impl Metrics {
             now.conditions.insert(labels);
         }
         for gate in &judgement.gates {
-            let labels = with(&[("gate", &gate.name), ("verdict", verdict(gate.verdict))]);
+            let labels = with(&[
+                ("gate", &gate.name),
+                ("verdict", verdict(gate.verdict)),
+                ("advisory", if gate.advisory { "true" } else { "false" }),
+            ]);
             self.verdicts.get_or_create(&labels).set(1);
             now.verdicts.insert(labels);
         }
@@ -213,6 +244,7 @@ impl Metrics {
     pub(crate) fn forget(&self, key: &Key) {
         let gone = self.shown.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
         let Shown { conditions, verdicts, weight } = gone.unwrap_or_default();
+        self.unblocked(key);
         for labels in &conditions {
             self.conditions.remove(labels);
         }
@@ -223,6 +255,10 @@ impl Metrics {
             self.weight.remove(labels);
         }
     }
+}
+
+fn labels(key: &Key) -> Labels {
+    vec![("namespace", key.namespace.clone()), ("name", key.name.clone())]
 }
 
 const fn verdict(verdict: Verdict) -> &'static str {

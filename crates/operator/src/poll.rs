@@ -2,10 +2,12 @@
 //! rollout's task; one that is lost is asked for again, since watermarks move only by folding.
 
 use std::{
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use futures::FutureExt;
 use jiff::{SignedDuration, Timestamp};
 use microapp_core::{
     Judgement,
@@ -86,7 +88,18 @@ impl Poller {
         self.asked_at = Some(Instant::now());
         lock(&self.slot).busy = true;
         let done = Done { slot: self.slot.clone(), wake: self.wake.clone() };
-        tokio::spawn(answer(context.clone(), question, ask.clone(), done, self.stop.clone()));
+        let (context, place) = (context.clone(), question.place);
+        let answering =
+            answer(context.clone(), question, ask.clone(), self.slot.clone(), done.wake.clone(), self.stop.clone());
+        tokio::spawn(async move {
+            if AssertUnwindSafe(answering).catch_unwind().await.is_err() {
+                tracing::error!("reading an answer of Prometheus panicked");
+                context.metrics.error("panic");
+                let silent = Counts::Silent(microapp_core::counts::Unknown::Unreachable);
+                lock(&done.slot).mail = Some((place, silent));
+            }
+            drop(done);
+        });
         None
     }
 
@@ -121,7 +134,14 @@ impl Poller {
     }
 }
 
-async fn answer(context: Arc<Context>, question: Question, ask: Ask, done: Done, stop: CancellationToken) {
+async fn answer(
+    context: Arc<Context>,
+    question: Question,
+    ask: Ask,
+    slot: Arc<Mutex<Slot>>,
+    wake: Arc<Notify>,
+    stop: CancellationToken,
+) {
     let now = seconds(context.clock.now());
     let begun = Instant::now();
     let Question { subject, watch, place, interval: _ } = &question;
@@ -141,11 +161,11 @@ async fn answer(context: Arc<Context>, question: Question, ask: Ask, done: Done,
         },
     };
     if matches!(counts, Counts::Silent(_)) {
-        context.prometheus.wake_when_back(&done.wake);
+        context.prometheus.wake_when_back(&wake);
     }
     context.metrics.query(outcome, begun.elapsed());
     tracing::debug!(namespace = subject.namespace, name = subject.name, ?ask, outcome, ?counts, "asked");
-    lock(&done.slot).mail = Some((*place, counts));
+    lock(&slot).mail = Some((*place, counts));
 }
 
 /// Frees the slot and wakes the task, whatever became of the question.

@@ -3,11 +3,14 @@
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube_runtime::events::{Event, EventType};
-use microapp_api::conditions::{Cause, Reason};
+use microapp_api::{
+    conditions::{Cause, Reason},
+    text::clean,
+};
 use microapp_core::{
     Judgement, Plan, Write,
     build::Kind,
-    plan::{Note, Transition},
+    plan::{Lower, Note, Transition},
     world::{Object, Obstacle, Route, World},
 };
 use tokio::time::timeout;
@@ -21,23 +24,59 @@ use crate::{
     fleet::Fleet,
 };
 
+/// Bytes of an event's note: the API server refuses more than 1024.
+const NOTE: usize = 1000;
+
 /// One pass.
 pub(crate) struct Report<'a> {
     pub world: &'a World,
     pub plan: &'a Plan,
-    pub judgement: &'a Judgement,
     pub outcome: &'a Outcome,
     /// The newest sample of the canary, seconds since the epoch.
     pub newest: Option<f64>,
     pub decided: Timestamp,
 }
 
+/// The gauges of the rollout, as this pass sees it.
+pub(crate) fn show(fleet: &Fleet, world: &World, judgement: &Judgement) {
+    let key = Key::new(&world.object.namespace, &world.object.name);
+    let weight = world.route().and_then(Route::weight).unwrap_or_default();
+    let metrics = &fleet.context().metrics;
+    fleet.show(&key, || metrics.show(&key, &world.status, weight.as_fraction(), judgement));
+}
+
+/// A lower that does not get through: at once in metrics, log and events; the next pass says it in status.
+pub(crate) fn blocked(fleet: &Fleet, world: &World, lower: &Lower, error: &CallError) -> Obstacle {
+    let object = &world.object;
+    let key = Key::new(&object.namespace, &object.name);
+    let metrics = &fleet.context().metrics;
+    metrics.error(error.category());
+    fleet.show(&key, || metrics.blocked(&key));
+    let (namespace, name) = (&object.namespace, &object.name);
+    tracing::error!(namespace, name, category = error.category(), "lowering does not get through; it is tried again");
+    let weight = world.route().and_then(Route::weight).unwrap_or_default();
+    let message = format!(
+        "attempt {} is over ({}), and its rollback does not get through: {error}. The canary still gets {weight} of the \
+         traffic; it is tried again every few seconds",
+        lower.attempt, lower.aborted.cause
+    );
+    let obstacle = Obstacle { reason: Reason::RollbackBlocked, message };
+    if error.is_answer() {
+        let note = Note {
+            warning: true,
+            reason: obstacle.reason.as_str().to_owned(),
+            action: "Lower".to_owned(),
+            message: obstacle.message.clone(),
+        };
+        publish(fleet, object, &note);
+    }
+    obstacle
+}
+
 pub(crate) fn report(fleet: &Fleet, report: &Report) {
-    let Report { world, plan, judgement, outcome, newest: _, decided: _ } = report;
+    let Report { world, plan, outcome, newest: _, decided: _ } = report;
     let object = &world.object;
     let metrics = &fleet.context().metrics;
-    let weight = world.route().and_then(Route::weight).unwrap_or_default();
-    metrics.show(&Key::new(&object.namespace, &object.name), &world.status, weight.as_fraction(), judgement);
     let attempt = world.route().map_or(0, |route| route.register.attempt);
     let write = plan.write.as_ref().map_or("none", Write::name);
     let (namespace, name, state) = (&object.namespace, &object.name, plan.state.as_str());
@@ -49,7 +88,8 @@ pub(crate) fn report(fleet: &Fleet, report: &Report) {
         Outcome::Stale => tracing::debug!(namespace, name, attempt, state, write, "stale"),
         Outcome::Refused(message) => tracing::warn!(namespace, name, attempt, state, write, message, "refused"),
         Outcome::NotYet => tracing::info!(namespace, name, attempt, state, write, "not with this lease"),
-        Outcome::Written { took } => {
+        Outcome::Blocked(_) => {}
+        Outcome::Written { took, version: _ } => {
             let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
             tracing::info!(
                 namespace,
@@ -63,6 +103,9 @@ pub(crate) fn report(fleet: &Fleet, report: &Report) {
                 "decided"
             );
             metrics.wrote(write);
+            if matches!(plan.write, Some(Write::Lower(_))) {
+                metrics.unblocked(&Key::new(&object.namespace, &object.name));
+            }
             count(fleet, report, *took);
             for note in &plan.notes {
                 publish(fleet, object, note);
@@ -112,8 +155,8 @@ fn count(fleet: &Fleet, report: &Report, took: std::time::Duration) {
 pub(crate) fn failed(fleet: &Fleet, key: &Key, error: &PassError) -> Option<Obstacle> {
     let reason = match error {
         PassError::Call(CallError::Forbidden { .. }) => Reason::Forbidden,
-        PassError::Call(CallError::Invalid { .. }) => Reason::InvalidSpec,
-        PassError::NameTaken { .. } => Reason::NameTaken,
+        PassError::Call(CallError::Invalid { .. } | CallError::Refused { .. }) => Reason::Refused,
+        PassError::NameTaken { .. } | PassError::Lingers { .. } => Reason::NameTaken,
         PassError::Call(_) | PassError::Build(_) | PassError::Panic => return None,
     };
     let rollout = fleet.cache.get(Kind::Rollout, key)?;
@@ -149,14 +192,14 @@ fn publish(fleet: &Fleet, object: &Object, note: &Note) {
     let event = Event {
         type_: if *warning { EventType::Warning } else { EventType::Normal },
         reason: reason.clone(),
-        note: Some(message.chars().take(1000).collect()),
+        note: Some(clean(message, NOTE)),
         action: action.clone(),
         secondary: None,
     };
     tokio::spawn(async move {
         match timeout(CALL, recorder.publish(&event, &reference)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "event"),
+            Ok(Err(_)) => tracing::warn!("the event was not taken"),
             Err(_) => tracing::warn!("the event was not taken in time"),
         }
     });

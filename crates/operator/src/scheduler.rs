@@ -15,9 +15,9 @@ use futures::{
     FutureExt,
     future::{BoxFuture, Shared, WeakShared},
 };
-use microapp_telemetry::{Answer, Prometheus, QueryError, http::Boxed};
+use microapp_telemetry::{Answer, Prometheus, QueryError, decode::DecodeError, http::Boxed};
 use tokio::{
-    sync::{Notify, Semaphore},
+    sync::{Notify, Semaphore, watch},
     time::{Instant, sleep, timeout},
 };
 
@@ -25,6 +25,13 @@ use tokio::{
 const EXPOSED: usize = 16;
 /// And about those that nobody reaches yet.
 const PATIENT: usize = 4;
+/// Queries of users' own under way: places of their own, since nobody knows what they cost.
+const OWN: usize = 4;
+/// And how long a tick waits for one; then the answer before it counts, where that is not too old.
+const GRACE: Duration = Duration::from_secs(1);
+const OLD: Duration = Duration::from_secs(30);
+/// No query of a user's takes longer.
+const OWN_TIME: Duration = Duration::from_secs(10);
 /// After so many failures in a row the server counts as away.
 const AWAY: u32 = 3;
 /// What is asked meanwhile: it costs nothing, and any answer will do, a refusal too.
@@ -52,7 +59,20 @@ pub struct Scheduler {
     prometheus: Arc<dyn Prometheus>,
     exposed: Arc<Semaphore>,
     patient: Arc<Semaphore>,
+    own: Arc<Semaphore>,
+    values: Mutex<HashMap<String, Value>>,
     state: Mutex<State>,
+}
+
+/// A user's own query.
+#[derive(Default)]
+struct Value {
+    /// It is under way.
+    asked: Option<watch::Receiver<()>>,
+    /// Its last answer.
+    last: Option<(Instant, Result<Answer, QueryError>)>,
+    /// When somebody last wanted it.
+    wanted: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -88,13 +108,29 @@ impl Prometheus for Asker<'_> {
     fn query<'a>(&'a self, promql: &'a str, time: f64) -> Boxed<'a, Result<Answer, QueryError>> {
         Box::pin(self.scheduler.ask(self.lane, promql, time))
     }
+
+    fn value<'a>(&'a self, promql: &'a str, time: f64) -> Boxed<'a, Result<Answer, QueryError>> {
+        // Nobody is in danger at weight 0, so that the answer is waited for.
+        let grace = match self.lane {
+            Lane::Exposed => GRACE,
+            Lane::Patient => OWN_TIME,
+        };
+        Box::pin(self.scheduler.value(promql, time, grace))
+    }
 }
 
 impl Scheduler {
     /// In front of a Prometheus.
     pub fn new(prometheus: Arc<dyn Prometheus>) -> Arc<Self> {
         let (exposed, patient) = (Arc::new(Semaphore::new(EXPOSED)), Arc::new(Semaphore::new(PATIENT)));
-        Arc::new(Self { prometheus, exposed, patient, state: Mutex::default() })
+        Arc::new(Self {
+            prometheus,
+            exposed,
+            patient,
+            own: Arc::new(Semaphore::new(OWN)),
+            values: Mutex::default(),
+            state: Mutex::default(),
+        })
     }
 
     /// Did it begin to answer again after this moment?
@@ -120,6 +156,59 @@ impl Scheduler {
         }
         let key = (promql.to_owned(), (time * 1000.0).round() as i64);
         self.flight(lane, key).await
+    }
+
+    /// A user's own query: asked beside everything else, and waited for no longer than `grace`.
+    async fn value(self: &Arc<Self>, promql: &str, time: f64, grace: Duration) -> Result<Answer, QueryError> {
+        if let Some((error, wanted)) = &mut self.state().away {
+            *wanted = Instant::now();
+            return Err(error.clone());
+        }
+        let begun = Instant::now();
+        let mut asked = self.begin(promql, time);
+        // Its other end goes with the answer.
+        let _ = timeout(grace, asked.changed()).await;
+        let values = self.values();
+        let last = values.get(promql).and_then(|value| value.last.as_ref());
+        match last.filter(|(at, _)| *at >= begun || at.elapsed() < OLD) {
+            Some((_, answer)) => answer.clone(),
+            None => Err(QueryError::Decode(DecodeError::Refused { kind: "timeout" })),
+        }
+    }
+
+    /// Asks where it is not being asked. What is returned ends with the answer.
+    fn begin(self: &Arc<Self>, promql: &str, time: f64) -> watch::Receiver<()> {
+        let mut values = self.values();
+        values
+            .retain(|_, value| value.asked.is_some() || value.wanted.is_some_and(|wanted| wanted.elapsed() < INTEREST));
+        let value = values.entry(promql.to_owned()).or_default();
+        value.wanted = Some(Instant::now());
+        // Its other end goes with the answer, or with the task that was to bring one.
+        if let Some(asked) = value.asked.as_ref().filter(|asked| asked.has_changed().is_ok()) {
+            return asked.clone();
+        }
+        let (done, asked) = watch::channel(());
+        value.asked = Some(asked.clone());
+        let (scheduler, promql) = (self.clone(), promql.to_owned());
+        tokio::spawn(async move {
+            let _done = done;
+            // The semaphore is never closed.
+            let place = scheduler.own.acquire().await;
+            let answer = match timeout(OWN_TIME, scheduler.prometheus.value(&promql, time)).await {
+                Ok(answer) => answer,
+                Err(_) => Err(QueryError::Decode(DecodeError::Refused { kind: "timeout" })),
+            };
+            drop(place);
+            if let Some(value) = scheduler.values().get_mut(&promql) {
+                value.asked = None;
+                value.last = Some((Instant::now(), answer));
+            }
+        });
+        asked
+    }
+
+    fn values(&self) -> MutexGuard<'_, HashMap<String, Value>> {
+        self.values.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn flight(self: &Arc<Self>, lane: Lane, key: (String, i64)) -> Shared<Asked> {
@@ -350,5 +439,40 @@ mod tests {
         scheduler.ask(Lane::Exposed, "same", 7.0).await.unwrap();
         assert_eq!(server.asked.load(SeqCst), 2);
         assert!(scheduler.state().flights.is_empty());
+    }
+
+    /// One number, as late as it is told.
+    struct Slow(Duration);
+
+    impl Prometheus for Slow {
+        fn query<'a>(&'a self, _: &'a str, _: f64) -> Boxed<'a, Result<Answer, QueryError>> {
+            Box::pin(async { Ok(Answer::default()) })
+        }
+
+        fn value<'a>(&'a self, _: &'a str, _: f64) -> Boxed<'a, Result<Answer, QueryError>> {
+            Box::pin(async {
+                sleep(self.0).await;
+                Ok(Answer::default())
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_query_of_a_users_delays_neither_its_own_tick_nor_another_one() {
+        let scheduler = Scheduler::new(Arc::new(Slow(Duration::from_secs(8))));
+        let asker = Asker { scheduler: &scheduler, lane: Lane::Exposed };
+        let texts: Vec<String> = (0..100).map(|n| format!("q{n}")).collect();
+        let begun = Instant::now();
+        let storm = join_all(texts.iter().map(|text| asker.value(text, 1.0)));
+        let (storm, built_in) = tokio::join!(storm, asker.query("breach?", 1.0));
+        assert!(built_in.is_ok() && begun.elapsed() <= GRACE, "{:?}", begun.elapsed());
+        assert!(storm.iter().all(|answer| matches!(answer, Err(error) if !error.is_of_the_server())));
+        sleep(Duration::from_secs(8)).await;
+        let again = Instant::now();
+        assert!(asker.value("q0", 2.0).await.is_ok(), "the last answer counts");
+        assert!(again.elapsed() <= GRACE);
+        sleep(300 * OWN_TIME).await;
+        let patient = Asker { scheduler: &scheduler, lane: Lane::Patient };
+        assert!(patient.value("alone", 3.0).await.is_ok(), "before any traffic it is waited for");
     }
 }

@@ -251,7 +251,7 @@ async fn send(context: &Context, blob: &Blob, found: &mut Option<Found>) -> Resu
         "binaryData": data,
     });
     if !found.exists {
-        context.cluster.create(Kind::ConfigMap, namespace, body).await?;
+        context.cluster.create(Kind::ConfigMap, namespace, &body).await?;
         found.exists = true;
         return Ok(());
     }

@@ -1,8 +1,11 @@
 //! Prometheus' JSON to typed series. Nothing of a foreign body ever reaches an error.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt, marker::PhantomData};
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, SeqAccess, Visitor},
+};
 
 use crate::{
     labels::Labels,
@@ -27,6 +30,9 @@ pub enum DecodeError {
     /// A scalar or a string where series are meant.
     #[error("the answer holds no series")]
     NoSeries,
+    /// More series or samples than any rollout has.
+    #[error("the answer has too many series or samples")]
+    TooMany,
     /// A sample whose value is not a number at all.
     #[error("a sample's value cannot be read")]
     Value,
@@ -49,11 +55,50 @@ struct Envelope<'a> {
 #[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
 enum Data<'a> {
     #[serde(borrow)]
-    Matrix(Vec<Raw<'a>>),
+    Matrix(Bounded<'a>),
     #[serde(borrow)]
-    Vector(Vec<Raw<'a>>),
-    Scalar(serde::de::IgnoredAny),
-    String(serde::de::IgnoredAny),
+    Vector(Bounded<'a>),
+    Scalar(IgnoredAny),
+    String(IgnoredAny),
+}
+
+/// Series of one answer, at most. A thousand pods have fewer.
+const SERIES: usize = 40_000;
+/// Samples of all of them.
+const SAMPLES: usize = 1_000_000;
+
+/// The series of an answer, as long as they are not too many: a small body can hold very many small ones, each of which
+/// takes ten times its room once it is read.
+struct Bounded<'a> {
+    series: Vec<Raw<'a>>,
+    too_many: bool,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Bounded<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visit<'a>(PhantomData<&'a ()>);
+        impl<'de: 'a, 'a> Visitor<'de> for Visit<'a> {
+            type Value = Bounded<'a>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of series")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+                let (mut series, mut samples) = (Vec::new(), 0_usize);
+                while let Some(raw) = list.next_element::<Raw<'a>>()? {
+                    samples += raw.values.len() + raw.histograms.len();
+                    series.push(raw);
+                    if series.len() > SERIES || samples > SAMPLES {
+                        while list.next_element::<IgnoredAny>()?.is_some() {}
+                        return Ok(Bounded { series: Vec::new(), too_many: true });
+                    }
+                }
+                Ok(Bounded { series, too_many: false })
+            }
+        }
+        deserializer.deserialize_seq(Visit(PhantomData))
+    }
 }
 
 #[derive(Deserialize)]
@@ -88,7 +133,8 @@ pub fn decode(body: &[u8]) -> Result<Answer, DecodeError> {
         return Err(DecodeError::Refused { kind: kind(envelope.error_type.as_deref()) });
     }
     let raw = match envelope.data {
-        Some(Data::Matrix(raw) | Data::Vector(raw)) => raw,
+        Some(Data::Matrix(raw) | Data::Vector(raw)) if raw.too_many => return Err(DecodeError::TooMany),
+        Some(Data::Matrix(raw) | Data::Vector(raw)) => raw.series,
         Some(Data::Scalar(_) | Data::String(_)) => return Err(DecodeError::NoSeries),
         None => return Err(DecodeError::NotPrometheus { length: body.len() }),
     };
@@ -159,5 +205,20 @@ mod tests {
     #[test]
     fn a_count_is_a_whole_number() {
         assert_eq!([0.0, 7.0, 7.5, -1.0, f64::NAN, 1e17].map(count), [Some(0), Some(7), None, None, None, None]);
+    }
+
+    #[test]
+    fn a_small_body_of_very_many_series_is_refused_before_it_takes_its_room() {
+        let body = |count: usize| {
+            let series = vec![r#"{"metric":{},"values":[[1,"1"]]}"#; count].join(",");
+            format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{series}]}}}}"#)
+        };
+        assert_eq!(decode(body(SERIES).as_bytes()).map(|answer| answer.series.len()), Ok(SERIES));
+        assert_eq!(decode(body(SERIES + 1).as_bytes()), Err(DecodeError::TooMany));
+        let samples = vec![r#"[1,"1"]"#; SAMPLES + 1].join(",");
+        let one = format!(
+            r#"{{"status":"success","data":{{"resultType":"matrix","result":[{{"metric":{{}},"values":[{samples}]}}]}}}}"#
+        );
+        assert_eq!(decode(one.as_bytes()), Err(DecodeError::TooMany));
     }
 }

@@ -30,10 +30,21 @@ const LARGEST: usize = 8 << 20;
 /// A boxed future that can move between threads.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// What Prometheus itself may take: less than we wait, so that it is its own word that a query is too expensive.
+const EVALUATION: Duration = Duration::from_secs(8);
+/// The largest answer to a query of the user's, which is to be one number, in bytes.
+const ONE: usize = 64 << 10;
+
 /// Whoever answers instant queries.
 pub trait Prometheus: Send + Sync {
     /// Evaluates a query at a time in seconds since the epoch.
     fn query<'a>(&'a self, promql: &'a str, time: f64) -> Boxed<'a, Result<Answer, QueryError>>;
+
+    /// The same of a user's own query, which is to be one number. Whoever has many rollouts to serve answers these apart,
+    /// so that a slow one delays nothing else.
+    fn value<'a>(&'a self, promql: &'a str, time: f64) -> Boxed<'a, Result<Answer, QueryError>> {
+        self.query(promql, time)
+    }
 }
 
 /// Why there is no answer.
@@ -65,8 +76,8 @@ pub enum QueryError {
         /// Of the body.
         length: usize,
     },
-    /// More than 8 MiB.
-    #[error("the answer is larger than {LARGEST} bytes")]
+    /// More than 8 MiB, or than a number takes.
+    #[error("the answer is too large")]
     TooLarge,
     /// Not usable.
     #[error(transparent)]
@@ -83,7 +94,7 @@ impl QueryError {
             Self::Timeout => "timeout",
             Self::Broken => "broken",
             Self::Status { .. } => "status",
-            Self::TooLarge => "too_large",
+            Self::TooLarge | Self::Decode(DecodeError::TooMany) => "too_large",
             Self::Decode(DecodeError::NotPrometheus { .. } | DecodeError::NoSeries) => "not_prometheus",
             Self::Decode(DecodeError::Refused { kind }) => kind,
             Self::Decode(DecodeError::Value) => "value",
@@ -104,7 +115,9 @@ impl QueryError {
         match self {
             Self::Decode(DecodeError::Value) => Unknown::NotANumber,
             // Its own limits: `--query.timeout`, `--query.max-samples` and the like.
-            Self::TooLarge | Self::Decode(DecodeError::Refused { kind: "timeout" | "execution" | "canceled" }) => {
+            Self::TooLarge
+            | Self::Decode(DecodeError::TooMany)
+            | Self::Decode(DecodeError::Refused { kind: "timeout" | "execution" | "canceled" }) => {
                 Unknown::TooExpensive
             }
             Self::Address
@@ -159,10 +172,18 @@ async fn once(
     now: f64,
 ) -> Found {
     let queries = queries(subject, ask, watch, now);
-    let one = async |query: &Query| match (prometheus.query(&query.promql, query.time).await, query.brings) {
+    let one = async |query: &Query| match query.brings {
         // A query of the user's concerns its own gate alone.
-        (Err(error), Brings::Value(_)) => Ok(Answer { failed: Some(error.unknown()), ..Answer::default() }),
-        (answer, _) => answer,
+        Brings::Value(_) => Ok(match prometheus.value(&query.promql, query.time).await {
+            Ok(mut answer) => {
+                // One is an answer, and two say that it is none.
+                answer.series.truncate(2);
+                answer.series.shrink_to_fit();
+                answer
+            }
+            Err(error) => Answer { failed: Some(error.unknown()), ..Answer::default() },
+        }),
+        Brings::Raw | Brings::Slices => prometheus.query(&query.promql, query.time).await,
     };
     match try_join_all(queries.iter().map(one)).await {
         Ok(answers) => {
@@ -206,16 +227,16 @@ impl HttpPrometheus {
         Ok(Self { client, token_file })
     }
 
-    async fn send(&self, promql: &str, time: f64) -> Result<Answer, QueryError> {
+    async fn send(&self, promql: &str, time: f64, largest: usize) -> Result<Answer, QueryError> {
         let mut query = self.client.query(promql).query("time", format!("{time:.3}"));
-        query = query.query("timeout", format!("{}s", TOTAL.as_secs()));
+        query = query.query("timeout", format!("{}s", EVALUATION.as_secs()));
         if let Some(token) = self.token().await? {
             query = query.header(AUTHORIZATION, token);
         }
         // The crate's own decoding drops warnings: a partial answer would look whole.
         let response = query.post_raw().await.map_err(|error| failed(&error))?;
         let (status, date) = (response.status(), date(&response));
-        let body = read(response).await?;
+        let body = read(response, largest).await?;
         match decode(&body) {
             Ok(answer) if status.is_success() => Ok(Answer { date, ..answer }),
             Err(DecodeError::Refused { kind }) => Err(DecodeError::Refused { kind }.into()),
@@ -236,17 +257,21 @@ impl HttpPrometheus {
 
 impl Prometheus for HttpPrometheus {
     fn query<'a>(&'a self, promql: &'a str, time: f64) -> Boxed<'a, Result<Answer, QueryError>> {
-        Box::pin(self.send(promql, time))
+        Box::pin(self.send(promql, time, LARGEST))
+    }
+
+    fn value<'a>(&'a self, promql: &'a str, time: f64) -> Boxed<'a, Result<Answer, QueryError>> {
+        Box::pin(self.send(promql, time, ONE))
     }
 }
 
-async fn read(mut response: Response) -> Result<Vec<u8>, QueryError> {
-    if response.content_length().is_some_and(|length| length > LARGEST as u64) {
+async fn read(mut response: Response, largest: usize) -> Result<Vec<u8>, QueryError> {
+    if response.content_length().is_some_and(|length| length > largest as u64) {
         return Err(QueryError::TooLarge);
     }
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
-        if body.len() + chunk.len() > LARGEST {
+        if body.len() + chunk.len() > largest {
             return Err(QueryError::TooLarge);
         }
         body.extend_from_slice(&chunk);

@@ -11,6 +11,7 @@ pub mod decode;
 mod delta;
 mod digest;
 mod exposed;
+pub mod gateways;
 pub mod http;
 mod labels;
 mod means;

@@ -1,14 +1,77 @@
 //! What users bring along: selectors of `ratio` gates, queries of `query` gates. Both are parsed, confined to the
 //! rollout's namespace, written out again and parsed once more; nothing is pasted.
 
+use std::{
+    collections::HashMap,
+    sync::{LazyLock, Mutex, PoisonError},
+    time::Duration,
+};
+
 use promql_parser::{
     label::{MatchOp, Matcher, Matchers},
-    parser::{self, Expr, VectorSelector},
+    parser::{self, AtModifier, Expr, Offset, VectorSelector},
 };
 
 use microapp_core::strategy::OwnHistogram;
 
 use crate::{presets::Scheme, pushed::Names, query::Subject, selector::Selector, series::Series, words};
+
+/// The longest range, subquery or offset of a user's query: Prometheus reads every sample in it each few seconds.
+const LONGEST: Duration = Duration::from_secs(3600);
+/// Regular expressions of one query; each is compiled here and by Prometheus.
+const EXPRESSIONS: usize = 8;
+/// Counted repetitions (`{60}`) in all of them: each multiplies what is compiled.
+const REPETITIONS: usize = 2;
+/// The largest count of one.
+const COUNT: u32 = 20;
+
+/// Is it small enough to be parsed? A regular expression of twenty characters can take a second to compile.
+fn is_small(text: &str) -> Result<(), &'static str> {
+    let expressions = text.matches("=~").count() + text.matches("!~").count();
+    if expressions > EXPRESSIONS {
+        return Err("has more than 8 regular expressions: select by fewer labels");
+    }
+    if expressions == 0 {
+        return Ok(());
+    }
+    if ["\\p", "\\P"].iter().any(|class| text.contains(class)) {
+        return Err("has a Unicode class such as \\p{L} in a regular expression: write the characters out");
+    }
+    let counted = text.split('{').skip(1).filter_map(|rest| {
+        let (inner, _) = rest.split_once('}')?;
+        let numbers = inner.split(',').map(str::trim).filter(|number| !number.is_empty());
+        let numbers: Vec<u32> = numbers.map(|number| number.parse().ok()).collect::<Option<_>>()?;
+        numbers.into_iter().max()
+    });
+    let counted: Vec<u32> = counted.collect();
+    if counted.len() > REPETITIONS || counted.iter().any(|count| *count > COUNT) {
+        return Err("repeats too much in a regular expression: at most two repetitions, of 20 at most");
+    }
+    Ok(())
+}
+
+/// Does every range end within [`LONGEST`]?
+fn is_recent(expr: &Expr) -> bool {
+    let short = |range: &Duration| *range <= LONGEST;
+    let offset = |offset: &Option<Offset>| match offset {
+        None => true,
+        Some(Offset::Pos(by) | Offset::Neg(by)) => short(by),
+    };
+    let now = |at: &Option<AtModifier>| !matches!(at, Some(AtModifier::At(_)));
+    match expr {
+        Expr::VectorSelector(vector) => offset(&vector.offset) && now(&vector.at),
+        Expr::MatrixSelector(matrix) => short(&matrix.range) && offset(&matrix.vs.offset) && now(&matrix.vs.at),
+        Expr::Subquery(subquery) => {
+            short(&subquery.range) && offset(&subquery.offset) && now(&subquery.at) && is_recent(&subquery.expr)
+        }
+        Expr::Aggregate(aggregate) => is_recent(&aggregate.expr) && aggregate.param.as_deref().is_none_or(is_recent),
+        Expr::Unary(unary) => is_recent(&unary.expr),
+        Expr::Binary(binary) => is_recent(&binary.lhs) && is_recent(&binary.rhs),
+        Expr::Paren(paren) => is_recent(&paren.expr),
+        Expr::Call(call) => call.args.args.iter().all(|argument| is_recent(argument)),
+        Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => true,
+    }
+}
 
 /// Why a text of the user's cannot be used: one sentence, with what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +100,7 @@ impl Picked {
 
     /// The same; otherwise why not.
     fn read(text: &str) -> Result<Self, &'static str> {
+        is_small(text)?;
         let parsed = parser::parse(text).map_err(|_| "is no selector")?;
         let Expr::VectorSelector(vector) = parsed else { return Err("is more than a selector") };
         let VectorSelector { name, matchers, offset, at } = vector;
@@ -137,18 +201,44 @@ pub(crate) fn per_second(base: &str) -> i64 {
     base.rsplit(['_', ':']).find_map(unit).unwrap_or(1)
 }
 
-/// The user's query about one revision, every selector in it confined to what the rollout may see.
+/// The user's query about one revision, every selector in it confined to what the rollout may see. It is worked out once:
+/// a query is asked every few seconds and never changes.
 pub(crate) fn confined(promql: &str, subject: &Subject, scheme: Scheme, revision: &str) -> Result<String, OwnError> {
+    type Known = HashMap<(String, String), Result<String, OwnError>>;
+    /// Texts that are kept; then all are forgotten.
+    const KEPT: usize = 1024;
+    static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
     let filled = fill(promql, subject, revision);
     let wrong = |why: String| OwnError(format!("the query {why}"));
-    let mut parsed = parser::parse(&filled).map_err(|_| wrong("does not parse as PromQL".to_owned()))?;
     let added = match scheme {
         Scheme::Pods | Scheme::Pushed(_) => Selector::within(scheme.names().namespace(), &subject.namespace),
         Scheme::Gateway(_) | Scheme::Evals => subject.selector(scheme, &subject.revisions(), true),
     };
+    let key = (filled, added.render());
+    if let Some(known) = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        return known.clone();
+    }
     let added = added.matchers().map_err(|_| wrong("cannot be confined".to_owned()))?;
+    let text = confine_to(&key.0, &added);
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if known.len() >= KEPT {
+        known.clear();
+    }
+    known.insert(key, text.clone());
+    text
+}
+
+fn confine_to(filled: &str, added: &[Matcher]) -> Result<String, OwnError> {
+    let wrong = |why: String| OwnError(format!("the query {why}"));
+    is_small(filled).map_err(|why| wrong(why.to_owned()))?;
+    let mut parsed = parser::parse(filled).map_err(|_| wrong("does not parse as PromQL".to_owned()))?;
+    if !is_recent(&parsed) {
+        return Err(wrong(
+            "reads more than the last hour: write ranges, subqueries and offsets of at most 1h".to_owned(),
+        ));
+    }
     let mut selectors = 0;
-    confine(&mut parsed, &added, &mut selectors).map_err(wrong)?;
+    confine(&mut parsed, added, &mut selectors).map_err(wrong)?;
     if selectors == 0 {
         return Err(wrong("reads no series".to_owned()));
     }
@@ -229,5 +319,56 @@ fn each(expr: &mut Expr, visit: &mut dyn FnMut(&mut VectorSelector)) {
             }
         }
         Expr::NumberLiteral(_) | Expr::StringLiteral(_) | Expr::Extension(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn asked(promql: &str) -> Result<String, OwnError> {
+        confine_to(promql, &Selector::namespace("shop").matchers().unwrap())
+    }
+
+    #[test]
+    fn what_reads_more_than_an_hour_is_refused() {
+        for promql in
+            ["rate(x[1h])", "max_over_time(rate(x[5m])[1h:1m])", "x offset 1h", "x @ end()", "sum(x) / sum(y)"]
+        {
+            assert!(asked(promql).is_ok(), "{promql}: {:?}", asked(promql));
+        }
+        for promql in [
+            "last_over_time(up[365d])",
+            "max_over_time(x[61m:1m])",
+            "x offset 2h",
+            "x offset -2h",
+            "x @ 1",
+            "sum by (a) (rate(x[1h]) + rate(y[2h]))",
+            "topk(scalar(x offset 1d), y)",
+            "-(x offset 1d)",
+        ] {
+            assert!(asked(promql).unwrap_err().to_string().contains("at most 1h"), "{promql}");
+        }
+    }
+
+    #[test]
+    fn expressions_that_take_long_to_compile_are_refused_unread() {
+        let many = vec!["x{a=~\"b\"}"; 9].join("+");
+        for promql in [
+            r#"x{a=~"\\pL{60}"}"#,
+            r#"x{a=~"\\p{Greek}+"}"#,
+            r#"x{a=~"a{500}"}"#,
+            r#"x{a=~"((a{9}){9}){9}"}"#,
+            r#"x{a!~"a{1,100}"}"#,
+            many.as_str(),
+        ] {
+            let refused = asked(promql).unwrap_err().to_string();
+            assert!(refused.contains("regular expression"), "{promql}: {refused}");
+        }
+        for promql in [r#"x{status=~"5..",route!~"/health|/ready"}"#, r#"x{a=~"[0-9]{3}"}"#, r#"x{a=~"b"}"#] {
+            assert!(asked(promql).is_ok(), "{promql}: {:?}", asked(promql));
+        }
+        assert!(Picked::parse(r#"x{a=~"a{500}"}"#).is_err());
     }
 }

@@ -12,6 +12,7 @@ use microapp_core::{
 };
 
 use crate::{
+    gateways,
     own::{Picked, confined},
     pin::{self, Pin, Pins},
     presets::{self, Door, Scheme},
@@ -228,7 +229,7 @@ impl Subject {
                     label = of;
                     values.extend(own);
                 }
-                let selector = Selector::gateway(label, &values);
+                let selector = gateways::confine(Selector::gateway(label, &values), door == Door::Nginx);
                 // The controller knows whose Ingress it was; a Service's name alone says nothing.
                 if door == Door::Nginx { selector.equal("namespace", &self.namespace) } else { selector }
             }

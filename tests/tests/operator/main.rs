@@ -10,6 +10,7 @@ mod commands;
 mod ends;
 mod forward;
 mod guard;
+mod hostile;
 mod input;
 mod invariants;
 mod leaders;

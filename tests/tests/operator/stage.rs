@@ -7,7 +7,7 @@ use std::{
 };
 
 use jiff::Timestamp;
-use microapp_operator::{Context, clock::Clock, health::Gates};
+use microapp_operator::{Context, clock::Clock, health::Gates, metrics::Metrics};
 use microapp_telemetry::{Answer, PriceTable, Prometheus, QueryError, decode::decode, http::Boxed};
 use microapp_testkit::{
     ApiServer, Behaviour, Controllers, FakePrometheus, Pods, Profile, Traffic, Version,
@@ -65,20 +65,33 @@ impl Prometheus for Client {
 /// One process of the operator.
 pub struct Operator {
     pub identity: String,
+    pub metrics: Arc<Metrics>,
+    pub gates: Arc<Gates>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Operator {
     pub fn start(server: &ApiServer, prometheus: &Arc<FakePrometheus>, identity: &str) -> Self {
+        Self::start_with(server, prometheus, identity, |_| {})
+    }
+
+    /// With other settings.
+    pub fn start_with(
+        server: &ApiServer,
+        prometheus: &Arc<FakePrometheus>,
+        identity: &str,
+        change: impl FnOnce(&mut Context),
+    ) -> Self {
         let (client, urgent) = (server.client_as(identity), server.client_as(identity));
         let prices = Arc::new(PriceTable::built_in().unwrap());
         let prometheus = Arc::new(Client(prometheus.clone()));
         let mut context = Context::new(client, urgent, prometheus, prices, Arc::new(TestClock), identity.to_owned());
         context.lease = Some(("operator".to_owned(), "microapp-operator".to_owned()));
-        let stop = CancellationToken::new();
-        let task = tokio::spawn(microapp_operator::run(context, Arc::new(Gates::new()), stop.clone()));
-        Self { identity: identity.to_owned(), stop, task }
+        change(&mut context);
+        let (metrics, gates, stop) = (context.metrics.clone(), Arc::new(Gates::new()), CancellationToken::new());
+        let task = tokio::spawn(microapp_operator::run(context, gates.clone(), stop.clone()));
+        Self { identity: identity.to_owned(), metrics, gates, stop, task }
     }
 
     /// As SIGTERM does it. Of a process that the server has declared dead: its remains go, nothing gets through.
@@ -168,9 +181,14 @@ impl Stage {
 
     /// One more operator.
     pub fn start(&mut self) -> &Operator {
+        self.start_with(|_| {})
+    }
+
+    /// One more operator, with other settings.
+    pub fn start_with(&mut self, change: impl FnOnce(&mut Context)) -> &Operator {
         self.started += 1;
-        let operator = Operator::start(&self.server, &self.prometheus, &format!("operator-{}", self.started));
-        self.operators.push(operator);
+        let identity = format!("operator-{}", self.started);
+        self.operators.push(Operator::start_with(&self.server, &self.prometheus, &identity, change));
         &self.operators[self.operators.len() - 1]
     }
 

@@ -74,6 +74,11 @@ macro_rules! number {
 
 pub(super) const RULES: &[Rule] = &[
     rule(
+        "spec.telemetry",
+        "!has(self.backend)",
+        "backend has no effect yet: leave it out; the numbers come from the Prometheus that the administrator named",
+    ),
+    rule(
         "",
         "self.metadata.name.size() <= 40",
         "metadata.name is too long: write at most 40 characters, since the names of the children add a revision to it",

@@ -78,8 +78,12 @@ pub(super) fn fit(template: &mut Value) {
     }
 }
 
-/// `cpu: 0.5` is fine in a Deployment; an int-or-string would refuse it (cloudnative-pg #1572). Ports of probes are
-/// int-or-string too, and stay so.
+/// As the API server writes quantities (`500m`, `1.5Gi`, `2e3`).
+const QUANTITY: &str = r"^[+-]?([0-9]+([.][0-9]*)?|[.][0-9]+)(([KMGTPE]i)|[numkMGTPE]|([eE][+-]?[0-9]+))?$";
+
+/// `cpu: 0.5` is fine in a Deployment; an int-or-string would refuse it (cloudnative-pg #1572). So it has no type, and
+/// what is no number and no quantity has no room in it: without a bound any tenant could store a list in a list in a list
+/// there, deeper than readers of the whole collection go. Ports of probes are int-or-string too, and stay so.
 fn quantity(name: &str, node: &mut Map<String, Value>) {
     if node.get("x-kubernetes-int-or-string").is_some() {
         if name == "port" {
@@ -87,6 +91,10 @@ fn quantity(name: &str, node: &mut Map<String, Value>) {
         } else {
             node.remove("x-kubernetes-int-or-string");
             node.insert("x-kubernetes-preserve-unknown-fields".to_owned(), json!(true));
+            node.insert("pattern".to_owned(), json!(QUANTITY));
+            node.insert("maxLength".to_owned(), json!(64));
+            node.insert("maxItems".to_owned(), json!(0));
+            node.insert("maxProperties".to_owned(), json!(0));
         }
     }
 }

@@ -27,6 +27,7 @@ pub async fn run(cluster: &Cluster, args: &HistoryArgs) -> Result<Exit, Failure>
 
 /// One attempt a line, oldest first, each with its sentence.
 pub fn table(view: &View, wide: bool) -> String {
+    let view = &view.printable();
     if view.status().history.is_empty() {
         return format!("{} has no attempt that ended", view.name());
     }

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 
+use microapp_api::text::printable;
+
 use crate::{
     args::WhyArgs,
     cluster::Cluster,
@@ -25,7 +27,7 @@ pub async fn run(cluster: &Cluster, args: &WhyArgs) -> Result<Exit, Failure> {
     let config_map = cluster.trace(&args.named.name, &revision).await?;
     let mut out = io::stdout().lock();
     for line in trace::lines(&config_map)? {
-        writeln!(out, "{line}")?;
+        writeln!(out, "{}", printable(&line))?;
     }
     Ok(Exit::Ok)
 }

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     plan::{Plan, Transition},
+    register::Register,
     strategy::Strategy,
     world::{Desired, Verb},
 };
@@ -34,7 +35,8 @@ pub(super) fn step(scene: &Scene) -> Plan {
     }
     let next = match scene.register.step {
         None => preflight::step(scene, plan),
-        Some(step) if step >= plan.last() => bake::step(scene, plan),
+        Some(step) if step == plan.last() => bake::step(scene, plan),
+        Some(step) if step > plan.last() => return held::no_such_step(scene, step),
         Some(step) => ramp::step(scene, plan, step),
     };
     wake(next, capacity_ends(scene, plan))
@@ -75,6 +77,14 @@ fn mend(scene: &Scene) -> Option<Plan> {
         let who = scene.route.stranger.as_deref().unwrap_or("somebody else");
         let message = format!("{who} changed the route; its weights are put back to {wanted} for the canary");
         let write = scene.transition(Transition::Repair, register, backends);
+        return Some(scene.act(state, "RouteContested", message, write).note(true, "Repair"));
+    }
+    // Without its beginning a step would never end.
+    if scene.register.canary.is_some() && scene.register.step.is_some() && scene.register.since.is_none() {
+        let register = Register { since: Some(scene.now), ..scene.register.clone() };
+        let write = scene.transition(Transition::Command, register, scene.route.backends.clone());
+        let who = scene.route.stranger.as_deref().unwrap_or("somebody else");
+        let message = format!("{who} removed from the route when the step began; the step begins anew");
         return Some(scene.act(state, "RouteContested", message, write).note(true, "Repair"));
     }
     if !scene.route.current && scene.spec().is_some() {

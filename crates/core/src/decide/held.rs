@@ -45,3 +45,12 @@ pub(super) fn without_plan(scene: &Scene) -> Plan {
         format!("the plan of this attempt is lost; the canary stays at {weight}: abort, or retry after an abort");
     scene.wait(State::Held, "Inconclusive", message)
 }
+
+/// The register names a step that the plan does not have: somebody wrote it. Nothing is promoted on it.
+pub(super) fn no_such_step(scene: &Scene, step: usize) -> Plan {
+    let message = format!(
+        "the route names step {step}, which the plan of this attempt does not have; put {} right, or abort",
+        microapp_api::labels::route::STEP
+    );
+    scene.wait(State::Held, "RouteContested", message)
+}

@@ -23,6 +23,7 @@ mod scene;
 mod urgent;
 
 use jiff::{SignedDuration, Timestamp};
+use microapp_api::conditions::Reason;
 use serde::{Deserialize, Serialize};
 
 pub use scene::{CAPACITY_GRACE, DRAIN_DEADLINE, PROMETHEUS_PATIENCE, READY_DEADLINE, ROUTE_DEADLINE, SETTLE, STEADY};
@@ -97,7 +98,7 @@ impl State {
 #[must_use]
 pub fn decide(world: &World, now: Timestamp, evidence: &Judgement) -> Plan {
     if world.object.deleting {
-        return delete::step();
+        return delete::step(world, now, evidence);
     }
     if let Some(orphan) = world.orphans.first() {
         return adopt::step(orphan);
@@ -154,12 +155,13 @@ fn copies(world: &World, now: Timestamp, evidence: &Judgement, mut plan: Plan) -
     plan
 }
 
-/// A write that did not get through is tried again, and the status says what stands in its way. Lowering does not wait.
+/// A write that did not get through is tried again, and the status says what stands in its way. Lowering waits for no
+/// other obstacle than its own, which is told once.
 fn obstructed(world: &World, now: Timestamp, evidence: &Judgement, plan: Plan, obstacle: &Obstacle) -> Plan {
     let why = Why::new(obstacle.reason.as_str(), obstacle.message.clone());
     let told = Plan { why, notes: Vec::new(), ..plan.clone() };
     match status::due(world, now, evidence, &told) {
-        Some(write) if !matches!(plan.write, Some(Write::Lower(_))) => {
+        Some(write) if !matches!(plan.write, Some(Write::Lower(_))) || obstacle.reason == Reason::RollbackBlocked => {
             Plan { write: Some(Write::Status(Box::new(write))), ..told }
         }
         Some(_) | None => plan,

@@ -78,9 +78,11 @@ impl<'a> Scene<'a> {
         self.world.commands.get(&verb).filter(|command| !self.register.took(verb.as_str(), &command.token))
     }
 
-    /// Has the canary had traffic in this attempt? `since` is first written by a raise.
+    /// Has the canary had traffic in this attempt? `since` and `step` are first written by a raise, and either may have
+    /// been taken away by somebody.
     pub fn exposed(&self) -> bool {
-        self.register.since.is_some()
+        let weight = self.route.weight().is_none_or(|weight| !weight.is_zero());
+        self.register.since.is_some() || self.register.step.is_some() || weight
     }
 
     /// Pods must be ready within this.

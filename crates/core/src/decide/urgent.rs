@@ -3,7 +3,7 @@
 //! The order is that of what is known for sure: a person's word, a pod's state, the evidence, a newer wish.
 
 use jiff::{SignedDuration, Timestamp};
-use microapp_api::conditions::Cause;
+use microapp_api::{conditions::Cause, limits::SENTENCE, text::clean};
 
 use super::{
     State,
@@ -108,7 +108,7 @@ pub(super) fn lower(scene: &Scene, cause: Cause, message: String, fill: impl FnO
         stable: None,
         log_e: None,
         token: None,
-        message: Some(message.chars().take(400).collect()),
+        message: Some(clean(&message, SENTENCE)),
     };
     fill(&mut aborted);
     let from = scene.route.weight().unwrap_or_default();

@@ -31,7 +31,7 @@ pub struct Track {
 impl Track {
     /// Evidence that was written down, of an attempt that runs by `world`'s plan; nothing where it does not read.
     pub fn resume(text: &str, world: &World) -> Self {
-        let evidence = world.plan().and_then(|plan| Evidence::load(text, Arc::new(plan)));
+        let evidence = world.watched().and_then(|plan| Evidence::load(text, Arc::new(plan)));
         Self { evidence, plans: 0 }
     }
 
@@ -80,14 +80,14 @@ pub fn started(world: &World) -> Option<f64> {
 fn position(world: &World, register: &Register) -> Option<Position> {
     register.canary.as_ref()?;
     let started = started(world)?;
-    world.plan()?;
+    world.watched()?;
     let position = Position::of(world);
     Some(Position { since: register.since.map_or(started, seconds), ..position })
 }
 
 /// From the checkpoint in status; from the beginning where there is none that reads.
 fn restore(world: &World, register: &Register, since: f64) -> Option<Evidence> {
-    let plan = Arc::new(world.plan()?);
+    let plan = Arc::new(world.watched()?);
     let saved = world.status.canary.as_ref().and_then(|canary| canary.evidence.as_deref());
     let loaded = saved
         .and_then(|text| Evidence::load(text, plan.clone()))

@@ -25,6 +25,10 @@ use crate::{
 };
 use json::{is_deleting, is_owned_by, label, list, name, number, text, time, version};
 
+/// The key, beside `metadata` and `spec`, under which whoever reads objects names the fields that were left out since
+/// they are nested too deep. No stored object has it.
+pub const LEFT_OUT: &str = "microapp.dev/left-out";
+
 /// The annotation that marks a pod template which names the bytes that were approved.
 pub const PINNED: &str = "microapp.dev/pinned";
 
@@ -61,6 +65,8 @@ pub enum Prompts {
     Unnamed,
     /// It does not exist.
     Missing,
+    /// It cannot be read now: why.
+    Unreadable(String),
     /// Its `data` and `binaryData`; null where there is none.
     Found(Value, Value),
 }

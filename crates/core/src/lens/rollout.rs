@@ -8,6 +8,8 @@ use std::{
 use microapp_api::{
     conditions::Reason,
     labels::command,
+    limits::{SENTENCE, TOKEN},
+    text::clean,
     v1alpha1::{ImagePolicy, MicroAppRolloutSpec, MicroAppRolloutStatus, Model},
 };
 use serde::Deserialize;
@@ -33,6 +35,13 @@ pub fn prompts_name(rollout: &Value) -> Option<&str> {
 pub fn desired(rollout: &Value, prompts: &Prompts, prices: &str) -> Desired {
     let invalid = |message: String| Desired::Unusable { reason: Reason::InvalidSpec, message };
     let raw = rollout.get("spec").unwrap_or(&Value::Null);
+    let left_out = list(rollout, "/microapp.dev~1left-out").iter().filter_map(Value::as_str);
+    if let Some(field) = left_out.into_iter().find(|field| field.starts_with("spec")) {
+        return invalid(format!(
+            "{}: it is nested deeper than anything that Kubernetes takes; mend it",
+            clean(field, 200)
+        ));
+    }
     let spec = match MicroAppRolloutSpec::deserialize(raw) {
         Ok(spec) => spec,
         Err(error) => return invalid(format!("the spec cannot be read: {error}")),
@@ -44,6 +53,10 @@ pub fn desired(rollout: &Value, prompts: &Prompts, prices: &str) -> Desired {
             let message = format!(
                 "ConfigMap {name} does not exist in namespace {namespace}; create it or change spec.prompts.configMapRef.name"
             );
+            return Desired::Unusable { reason: Reason::PromptsMissing, message };
+        }
+        (Some(name), Prompts::Unreadable(why)) => {
+            let message = format!("ConfigMap {name} cannot be read: {why}");
             return Desired::Unusable { reason: Reason::PromptsMissing, message };
         }
         (Some(_), Prompts::Found(data, binary)) => (prompts_digest(data, binary), Some((data.clone(), binary.clone()))),
@@ -114,10 +127,21 @@ pub(super) fn commands(rollout: &Value) -> BTreeMap<Verb, Command> {
     .filter_map(|(verb, key)| {
         let text = annotation(rollout, key)?.trim();
         let (token, reason) = text.split_once(' ').unwrap_or((text, ""));
-        let command = Command { token: token.to_owned(), reason: reason.trim().to_owned() };
+        let command = Command { token: bounded(token), reason: clean(reason.trim(), SENTENCE) };
         (!token.is_empty()).then_some((verb, command))
     })
     .collect()
+}
+
+/// A token as the register keeps it: one that is longer than there is room for in the latch is known by its beginning,
+/// which has its target, and a digest of all of it.
+fn bounded(token: &str) -> String {
+    if token.len() <= TOKEN && clean(token, TOKEN) == token {
+        return token.to_owned();
+    }
+    let digest = prompts_digest(&Value::String(token.to_owned()), &Value::Null);
+    let digest: String = digest.chars().rev().take(16).collect();
+    format!("{}~{digest}", clean(token, TOKEN - 20))
 }
 
 /// The oldest other rollout with the same gateway and host; path is always `/`. Only a younger one has a conflict.

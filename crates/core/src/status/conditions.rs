@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use microapp_api::{
     conditions::{Cause, ConditionType, Reason},
+    limits,
     v1alpha1::{Outcome, Verdict},
 };
 
@@ -34,6 +35,10 @@ pub(super) const fn is_trouble(reason: Reason) -> bool {
             | Reason::PrometheusUnavailable
             | Reason::EnvironmentIncident
             | Reason::Forbidden
+            | Reason::Refused
+            | Reason::NotKept
+            | Reason::RouteContested
+            | Reason::RollbackBlocked
     )
 }
 
@@ -90,7 +95,7 @@ pub(super) fn project(
                 type_: kind.as_str().to_owned(),
                 status: status.to_owned(),
                 reason: reason.as_str().to_owned(),
-                message: short(&message),
+                message: limits::message(&short(&message)),
                 observed_generation: Some(world.object.generation),
                 last_transition_time: since.unwrap_or(Time(now)),
             }
@@ -112,7 +117,8 @@ fn reads(world: &World, now: Timestamp, plan: &Plan, reason: Reason) -> (Reads, 
         | Reason::PinConflict
         | Reason::InitialRevisionFailed
         | Reason::ThresholdAboveBuckets
-        | Reason::NoCompletions => (Reads::Stalled, reason, reason),
+        | Reason::NoCompletions
+        | Reason::RollbackBlocked => (Reads::Stalled, reason, reason),
         Reason::Inconclusive if plan.state == State::Held => (Reads::Stalled, reason, reason),
         Reason::ScaledToZero => (Reads::Ready, reason, reason),
         Reason::NoData | Reason::PrometheusUnavailable | Reason::Inconclusive => {

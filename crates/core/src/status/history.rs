@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use microapp_api::{
     conditions::{Cause, ConditionType},
+    limits,
     v1alpha1::{HistoryEntry, Outcome, RejectedRevision},
 };
 
@@ -37,7 +38,7 @@ fn ended(world: &World, register: &Register, now: Timestamp) -> Option<HistoryEn
         let mut entry = entry(world, &revision, register.attempt, Outcome::RolledBack, now);
         entry.cause = Some(aborted.cause);
         entry.gate.clone_from(&aborted.gate);
-        entry.message.clone_from(&aborted.message);
+        entry.message = aborted.message.as_deref().map(limits::message);
         entry.ended_at = Some(Time(aborted.at));
         return Some(entry);
     }

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use microapp_api::{
-    names,
+    limits, names,
+    text::clean,
     v1alpha1::{Canary, GateStatus, MicroAppRolloutStatus, PinnedPlan, Stable},
     values::{Nano, Weight},
 };
@@ -162,10 +163,12 @@ pub(super) fn facts(world: &World, revision: &Revision) -> Facts {
     let record = world.arm(revision).record.as_ref();
     let spec = world.spec().filter(|spec| spec.revision == *revision);
     let pinned = record.and_then(|record| record.images.values().next());
+    let image = spec.and_then(|spec| spec.images.values().next().cloned()).or_else(|| pinned.cloned());
+    let model = record.map(|record| record.model.clone()).filter(|model| !model.is_empty());
     Facts {
-        image: spec.and_then(|spec| spec.images.values().next().cloned()).or_else(|| pinned.cloned()),
-        digest: pinned.and_then(|image| image.split_once('@')).map(|(_, digest)| digest.to_owned()),
-        model: record.map(|record| record.model.clone()).filter(|model| !model.is_empty()),
+        image: image.map(|image| clean(&image, limits::IMAGE)),
+        digest: pinned.and_then(|image| image.split_once('@')).map(|(_, digest)| clean(digest, limits::DIGEST)),
+        model: model.map(|model| clean(&model, limits::MODEL)),
     }
 }
 
@@ -176,11 +179,11 @@ fn gate(view: &GateView) -> GateStatus {
         verdict: view.verdict,
         canary: counts(view.seen[0]),
         stable: counts(view.seen[1]),
-        message: Some(if view.advisory {
+        message: Some(limits::message(&if view.advisory {
             format!("only advises: {}", explain::gate(view))
         } else {
             explain::gate(view)
-        }),
+        })),
     }
 }
 
