@@ -42,8 +42,8 @@ impl View {
     /// cursor.
     #[must_use]
     pub fn printable(&self) -> Self {
-        let Self { rollout, register, now } = self;
-        Self { rollout: cleaned(rollout), register: register.as_ref().map(cleaned), now: *now }
+        let Self { rollout, register, hidden, now } = self;
+        Self { rollout: cleaned(rollout), register: register.as_ref().map(cleaned), hidden: *hidden, now: *now }
     }
 
     /// The status; an empty one where the operator has not written any.

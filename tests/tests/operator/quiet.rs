@@ -7,6 +7,7 @@ use microapp_cli::{args::PlanArgs, cluster::Cluster, exit::Exit, verbs::plan};
 use microapp_core::outlook::Outlook;
 use microapp_testkit::{Traffic, build::RolloutBuilder};
 use serde_json::json;
+use tokio::time::sleep;
 
 use crate::{
     invariants::{self, share},
@@ -21,6 +22,8 @@ fn hurried() -> RolloutBuilder {
 #[tokio::test(start_paused = true)]
 async fn with_skip_steps_it_begins_at_the_lowest_step_that_fits_and_is_promoted() {
     let stage = Stage::stable(hurried().set("/spec/strategy/lowTraffic", "SkipSteps"), 2.0).await;
+    // Baselines are of whole minutes: five of them are over 500 requests wherever the scrapes lie.
+    sleep(Duration::from_secs(60)).await;
     stage.upgrade(2);
     stage.until("the canary has traffic", |stage| stage.weights().len() == 2 && stage.weights()[1] > 0).await;
     let plan = stage.rollout()["status"]["canary"]["plan"].clone();
