@@ -163,7 +163,8 @@ fn without_nulls(value: &Value) -> Value {
 fn drop_defaults(value: &mut Value, defaults: &[(&str, &str)]) {
     let Value::Object(map) = value else { return };
     for (key, default) in defaults {
-        if map.get(*key).is_some_and(|value| value.to_string() == *default) {
+        let written = map.get(*key).map(Value::to_string);
+        if written.as_deref() == Some(*default) {
             map.remove(*key);
         }
     }

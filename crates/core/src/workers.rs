@@ -72,7 +72,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn said(container: Value) -> Option<String> {
+    fn said(container: &Value) -> Option<String> {
         workers(&json!({"spec": {"containers": [{"name": "sidecar"}, container]}}))
     }
 
@@ -88,7 +88,7 @@ mod tests {
             (json!({"env": [{"name": "GUNICORN_CMD_ARGS", "value": "--bind :80 -w 5"}]}), "-w 5"),
             (json!({"command": ["sh", "-c", "uvicorn app:app --workers $WORKERS"]}), "--workers $WORKERS"),
         ] {
-            assert_eq!(said(container.clone()).as_deref(), Some(expected), "{container}");
+            assert_eq!(said(&container).as_deref(), Some(expected), "{container}");
         }
     }
 
@@ -101,7 +101,7 @@ mod tests {
             json!({"env": [{"name": "WEB_CONCURRENCY", "value": "1"}]}),
             json!({"args": ["gunicorn", "-w", "4"], "env": [{"name": "PROMETHEUS_MULTIPROC_DIR", "value": "/tmp/m"}]}),
         ] {
-            assert_eq!(said(container.clone()), None, "{container}");
+            assert_eq!(said(&container), None, "{container}");
         }
         assert_eq!(workers(&json!({})), None);
     }

@@ -32,6 +32,10 @@ const CONTESTED: [Duration; 2] = [Duration::from_millis(5), Duration::from_secs(
 /// After a lower that did not get through: with its own deadline always within five seconds.
 const BLOCKED: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
 /// No timer at all.
+/// Without a refusal for so long the next one is a first one.
+const FORGOTTEN: Duration = Duration::from_secs(900);
+/// So many refusals are told, and the write tried again, at once.
+const TOLD_AT_ONCE: u32 = 3;
 const LONG: Duration = Duration::from_secs(24 * 3600);
 
 /// One rollout.
@@ -45,6 +49,8 @@ pub(crate) struct Member {
     wake: Arc<Notify>,
     pub stop: CancellationToken,
     failures: u32,
+    /// Refusals of writes, and the last one.
+    refusals: Option<(u32, Instant)>,
     contested: u32,
     blocked: u32,
 }
@@ -63,6 +69,7 @@ impl Member {
             wake,
             stop,
             failures: 0,
+            refusals: None,
             contested: 0,
             blocked: 0,
         }
@@ -123,9 +130,11 @@ impl Member {
                         // Only a new one is told before the write is tried again.
                         let known = self.memory.obstacle.as_ref() == Some(&obstacle);
                         self.memory.obstacle = Some(obstacle);
-                        if !known {
+                        let times = self.refused();
+                        if !known && times < TOLD_AT_ONCE {
                             continue;
                         }
+                        self.failures = self.failures.max(times);
                         backoff = REFUSED;
                     }
                     tracing::warn!(namespace = self.key.namespace, name = self.key.name, %error, "pass");
@@ -136,6 +145,14 @@ impl Member {
             }
         }
         LONG
+    }
+
+    /// One more refusal; how many there were lately. A policy does not change its mind because its write was not wanted
+    /// for a moment.
+    fn refused(&mut self) -> u32 {
+        let times = self.refusals.filter(|(_, last)| last.elapsed() < FORGOTTEN).map_or(0, |(times, _)| times);
+        self.refusals = Some((times.saturating_add(1), Instant::now()));
+        times
     }
 
     fn went(&mut self) {

@@ -128,7 +128,7 @@ fn acceptance(route: &Value, namespace: &str) -> Acceptance {
 
 /// How new an entry is: does it speak of this generation, of which does it, and when did it last change its mind? A
 /// refusal comes before an acceptance where all of that is the same.
-fn spoken<'a>(entry: &&'a Value, generation: i64) -> (bool, i64, &'a str, bool) {
+fn spoken(entry: &Value, generation: i64) -> (bool, i64, &str, bool) {
     let conditions = list(entry, "/conditions");
     let seen = conditions.iter().filter_map(observed).min();
     let changed = conditions.iter().filter_map(|condition| text(condition, "/lastTransitionTime")).max();
