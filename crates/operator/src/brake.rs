@@ -72,7 +72,7 @@ impl Print {
 }
 
 /// Of a request.
-pub(crate) fn print(write: &Write, request: &Request) -> Option<Print> {
+pub(crate) fn print(write: &Write, request: &Request) -> Print {
     let hash = |of: &dyn Fn(&mut DefaultHasher)| {
         let mut hasher = DefaultHasher::new();
         of(&mut hasher);
@@ -88,11 +88,17 @@ pub(crate) fn print(write: &Write, request: &Request) -> Option<Print> {
     };
     let what = hash(&|hasher| {
         verb.hash(hasher);
-        fields.iter().for_each(|(path, _)| path.hash(hasher));
+        for (path, _) in &fields {
+            path.hash(hasher);
+        }
     });
-    let value = hash(&|hasher| fields.iter().for_each(|(_, value)| value.to_string().hash(hasher)));
+    let value = hash(&|hasher| {
+        for (_, value) in &fields {
+            value.to_string().hash(hasher);
+        }
+    });
     let repairs = matches!(write, Write::Route(route) if route.transition == Transition::Repair);
-    Some(Print { kind, name: name.clone(), what, value, fields, repairs })
+    Print { kind, name: name.clone(), what, value, fields, repairs }
 }
 
 /// A status without what differs each time that it is written.
@@ -267,12 +273,11 @@ mod tests {
         let (mut brake, begun, mut writes) = (Brake::default(), Instant::now(), 0);
         let live = json!({"metadata": {"resourceVersion": "8"}, "spec": {"rules": [{}]}});
         while begun.elapsed() < Duration::from_secs(3600) {
-            match brake.hold(&patch("0s"), Some(&live), None) {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => {
-                    brake.wrote(patch("0s"), "8");
-                    writes += 1;
-                }
+            if let Some(wait) = brake.hold(&patch("0s"), Some(&live), None) {
+                tokio::time::sleep(wait).await;
+            } else {
+                brake.wrote(patch("0s"), "8");
+                writes += 1;
             }
         }
         assert!((10..30).contains(&writes), "{writes}");

@@ -38,10 +38,7 @@ pub fn object(text: &str, kind: Kind) -> Result<Arc<Value>, Unreadable> {
     let mut out = Vec::new();
     let mut reader = serde_json::Deserializer::from_str(text);
     let read = Bounded { depth: 0, path: String::new(), out: &mut out }.deserialize(&mut reader);
-    let mut value = match read {
-        Ok(value @ Value::Object(_)) => value,
-        Ok(_) | Err(_) => return Err(named(text)),
-    };
+    let Ok(mut value @ Value::Object(_)) = read else { return Err(named(text)) };
     if !out.is_empty() {
         value[LEFT_OUT] = json!(out);
     }

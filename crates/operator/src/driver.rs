@@ -61,15 +61,14 @@ pub(crate) async fn pass(member: &mut Member) -> Result<Next, PassError> {
     });
     // Before the write: one that does not get through must not keep it back.
     show(&fleet, &world, judgement);
-    let print = plan.write.as_ref().and_then(|write| brake::print(write, &request(&world, write).ok()?));
+    let print = plan.write.as_ref().and_then(|write| Some(brake::print(write, &request(&world, write).ok()?)));
+    if plan.write.is_none() {
+        member.brake.release(None);
+    }
     let held = match &plan.write {
         Some(Write::Status(_)) if copy.is_some() => copy,
         Some(write) if term.is_some() => member.held(write, print.as_ref(), &world, &objects),
-        Some(_) => None,
-        None => {
-            member.brake.release(None);
-            None
-        }
+        Some(_) | None => None,
     };
     if held.or(copy).is_some() {
         context.metrics.error("held");

@@ -175,7 +175,7 @@ impl Member {
 
     /// The same for a status.
     pub fn held_copy(&mut self, write: &Write, world: &World, objects: &Objects) -> Option<Duration> {
-        let print = brake::print(write, &request(world, write).ok()?)?;
+        let print = brake::print(write, &request(world, write).ok()?);
         self.brake.hold(&print, Some(&objects.rollout), None)
     }
 }

@@ -51,8 +51,11 @@ pub struct Metrics {
     /// The gauges that a rollout has, so that they can go with it.
     shown: Mutex<HashMap<Key, Shown>>,
     /// Per kind and namespace: the first and the last failure of its watch in a row.
-    failing: Mutex<HashMap<(Kind, Option<String>), (Instant, Instant)>>,
+    failing: Mutex<HashMap<Watched, (Instant, Instant)>>,
 }
+
+/// A kind, in one namespace or in all.
+type Watched = (Kind, Option<String>);
 
 #[derive(Debug, Default)]
 struct Shown {

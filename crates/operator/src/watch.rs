@@ -148,13 +148,11 @@ impl Watch {
                     Err(bad) => self.skip(&bad),
                 }
             }
-            match next {
-                Some(next) => parameters.continue_token = Some(next),
-                None => {
-                    self.fleet.hear(kind, scope, &Said::Listing);
-                    return Ok(version);
-                }
-            }
+            let Some(next) = next else {
+                self.fleet.hear(kind, scope, &Said::Listing);
+                return Ok(version);
+            };
+            parameters.continue_token = Some(next);
         }
     }
 

@@ -116,10 +116,9 @@ impl QueryError {
             Self::Decode(DecodeError::Value) => Unknown::NotANumber,
             // Its own limits: `--query.timeout`, `--query.max-samples` and the like.
             Self::TooLarge
-            | Self::Decode(DecodeError::TooMany)
-            | Self::Decode(DecodeError::Refused { kind: "timeout" | "execution" | "canceled" }) => {
-                Unknown::TooExpensive
-            }
+            | Self::Decode(
+                DecodeError::TooMany | DecodeError::Refused { kind: "timeout" | "execution" | "canceled" },
+            ) => Unknown::TooExpensive,
             Self::Address
             | Self::Token { .. }
             | Self::Connect

@@ -87,9 +87,12 @@ pub(crate) fn requests_of_users(source: Preset, stable: &[&Series]) -> Option<St
 /// An answer that a user got and that did not fail. Of what names no route nobody knows whose it was: with probes and
 /// scrapes among them, of which a canary has a larger share, it would seem to cost less.
 pub(crate) fn is_of_a_user(series: &Series) -> bool {
-    let is_good = || match OTHERS.contains(&series.name()) {
-        true => routes::is_answered(series),
-        false => presets::definition(Preset::OtelHttp).is_good(series),
+    let is_good = || {
+        if OTHERS.contains(&series.name()) {
+            routes::is_answered(series)
+        } else {
+            presets::definition(Preset::OtelHttp).is_good(series)
+        }
     };
     routes::is_named(series) && is_good()
 }

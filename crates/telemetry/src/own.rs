@@ -354,7 +354,7 @@ mod tests {
 
     #[test]
     fn expressions_that_take_long_to_compile_are_refused_unread() {
-        let many = vec!["x{a=~\"b\"}"; 9].join("+");
+        let many = ["x{a=~\"b\"}"; 9].join("+");
         for promql in [
             r#"x{a=~"\\pL{60}"}"#,
             r#"x{a=~"\\p{Greek}+"}"#,

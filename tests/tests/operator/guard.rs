@@ -104,11 +104,13 @@ async fn an_abort_with_stables_service_deleted_makes_the_service_first() {
     assert!(stage.server.get("services", NS, &name).is_some());
 }
 
+type Change = fn(&mut Value);
+
 /// Every way to change stable's Deployment by hand comes back within a second.
 async fn comes_back(stage: &Stage) {
     let name = child(stage, 1);
     let recorded = stage.server.get("deployments", NS, &name).unwrap()["spec"].clone();
-    let changes: [(&str, fn(&mut Value)); 6] = [
+    let changes: [(&str, Change); 6] = [
         ("image", |spec| spec["template"]["spec"]["containers"][0]["image"] = json!(image(9))),
         ("env added", |spec| {
             let env = spec["template"]["spec"]["containers"][0]["env"].as_array_mut().unwrap();

@@ -6,7 +6,10 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use microapp_api::{conditions::Reason, v1alpha1::Verdict};
+use microapp_api::{
+    conditions::Reason,
+    v1alpha1::{MicroAppRolloutStatus, Verdict},
+};
 use microapp_core::{
     Judgement, Revision, World, Write, after,
     counts::Unknown,
@@ -22,6 +25,13 @@ const NAMES: [&str; 4] = ["bbbbbbbbb2", "ccccccccc2", "ddddddddd2", "fffffffff2"
 const PASSES: usize = 4000;
 const LONG: SignedDuration = SignedDuration::from_hours(24 * 3);
 const SLOW: i64 = 400;
+
+/// What a pass came to.
+enum Passed {
+    Wrote,
+    /// Until then; `None`: until something changes.
+    Rests(Option<Timestamp>),
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pods {
@@ -99,7 +109,7 @@ impl Cluster {
         world.route = RouteFact::Missing;
         world.apex = Apex::Missing;
         world.arms.clear();
-        world.status = Default::default();
+        world.status = MicroAppRolloutStatus::default();
         world.desired_since = now;
         let usable = world.desired.clone();
         let mut cluster = Self {
@@ -167,7 +177,7 @@ impl Cluster {
             }
             Event::LosePod(_) | Event::LoseDeployment(_) | Event::LoseService(_) => {}
             Event::LoseRoute => self.world.route = RouteFact::Missing,
-            Event::WipeStatus => self.world.status = Default::default(),
+            Event::WipeStatus => self.world.status = MicroAppRolloutStatus::default(),
             Event::LowerByHand => self.weigh(100, 0),
             Event::RaiseByHand => self.weigh(0, 100),
             Event::Gateway(gateway) => self.gateway = gateway,
@@ -355,7 +365,7 @@ impl Cluster {
     }
 
     /// One pass; says when to look again, or that something was written.
-    fn pass(&mut self) -> Option<Option<Timestamp>> {
+    fn pass(&mut self) -> Passed {
         let cluster = self.controllers();
         let evidence = self.evidence();
         let plan = decide(&self.world, self.now, &evidence);
@@ -372,15 +382,17 @@ impl Cluster {
         let next = plan.wake.into_iter().chain(cluster).min();
         let wrote = plan.write.is_some();
         self.last = Some(plan);
-        (!wrote).then_some(next)
+        if wrote { Passed::Wrote } else { Passed::Rests(next) }
     }
 
     fn wait(&mut self, until: Timestamp) {
         for _ in 0..PASSES {
             match self.pass() {
-                None => {}
-                Some(Some(next)) if next < until => self.now = next.max(self.now + SignedDuration::from_millis(1)),
-                Some(_) => break,
+                Passed::Wrote => {}
+                Passed::Rests(Some(next)) if next < until => {
+                    self.now = next.max(self.now + SignedDuration::from_millis(1));
+                }
+                Passed::Rests(_) => break,
             }
         }
         self.now = self.now.max(until);
@@ -394,16 +406,16 @@ impl Cluster {
                 return Err("three days, and it still waits".to_owned());
             }
             match self.pass() {
-                None => {}
-                Some(next) if self.is_told() => {
+                Passed::Wrote => {}
+                Passed::Rests(next) if self.is_told() => {
                     // What a person is told may still have its end.
                     match next.filter(|_| !self.polls()) {
                         Some(next) => self.now = next.max(self.now + SignedDuration::from_millis(1)),
                         None => return Ok(()),
                     }
                 }
-                Some(Some(next)) => self.now = next.max(self.now + SignedDuration::from_millis(1)),
-                Some(None) => return Err("it waits for nothing".to_owned()),
+                Passed::Rests(Some(next)) => self.now = next.max(self.now + SignedDuration::from_millis(1)),
+                Passed::Rests(None) => return Err("it waits for nothing".to_owned()),
             }
         }
         Err(format!("it does not rest in {PASSES} passes"))

@@ -198,9 +198,9 @@ async fn after_the_api_server_is_back_a_rollback_takes_no_more_than_five_seconds
         let away = Duration::from_millis(15_000 + 3_700 * round);
         let down = round % 2 == 0;
         if down {
-            stage.server.down()
+            stage.server.down();
         } else {
-            stage.server.stop()
+            stage.server.stop();
         }
         sleep(away).await;
         stage.server.resume();
