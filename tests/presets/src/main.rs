@@ -68,8 +68,8 @@ struct Args {
 const WARMING: u32 = 10;
 /// How long a phase of the counting sends, in seconds.
 const COUNTING: u32 = 30;
-/// And one of a scenario.
-const JUDGING: u32 = 40;
+/// And one of a scenario: thirty windows, of which a mean needs twenty.
+const JUDGING: u32 = 60;
 /// Where captures are kept.
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../crates/telemetry/tests/fixtures/apps");
 
