@@ -153,3 +153,38 @@ ATTEMPT  REVISION    ENDED      MAX  MODEL                         IMAGE        
 3        5d8f9c7b6x  12:04:30Z  5%   -                             -                        rolled back (GateFailed): it was bad";
     assert_eq!(history::table(&view, false), expected);
 }
+
+/// Appends it to every text that somebody else may have written.
+fn poison(value: &mut Value, evil: &str) {
+    match value {
+        Value::Array(list) => list.iter_mut().for_each(|inner| poison(inner, evil)),
+        Value::Object(map) => {
+            for (key, inner) in map {
+                match inner {
+                    Value::String(text) if matches!(key.as_str(), "message" | "image" | "model" | "digest") => {
+                        text.push_str(evil);
+                    }
+                    inner => poison(inner, evil),
+                }
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Whoever may annotate a rollout or name an image writes what an SRE's terminal prints.
+#[test]
+fn nothing_that_an_object_says_moves_a_cursor_or_fakes_a_line() {
+    let evil = "\u{1b}[2K\u{1b}[1A\u{7}\r\nPromoted: everything is fine\u{202e}\u{9b}31m";
+    let (mut rollout, annotations) = rolled_back("Command");
+    poison(&mut rollout["status"], evil);
+    let view = view(&rollout, &annotations);
+    let lines = screen::lines(&view, true, Paint::none());
+    let said = [lines.clone(), why::paragraphs(&view), vec![screen::line(&view)]].concat();
+    let table = history::table(&view, true);
+    assert!(said.iter().any(|line| line.contains("everything is fine")) && table.contains("everything is fine"));
+    for line in said.iter().map(String::as_str).chain(table.lines()) {
+        assert!(!line.chars().any(|c| c.is_control() || c == '\u{202e}'), "{line:?}");
+        assert!(!line.trim_start().starts_with("Promoted: everything"), "{line:?}");
+    }
+}
