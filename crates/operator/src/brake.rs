@@ -29,6 +29,8 @@ const NOT_KEPT: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(300
 /// After one that somebody else undid, from the fifth time on.
 const UNDONE: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(60)];
 const FREE: u32 = 4;
+/// After one that was refused: whatever wakes the rollout meanwhile, it is not sent.
+const REFUSED: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(120)];
 /// The weights of a route are put right within this, however often somebody changes them.
 const REPAIR: Duration = Duration::from_secs(1);
 /// A write that was not wanted again for so long is a new one.
@@ -140,8 +142,8 @@ struct Trail {
     value: u64,
     times: u32,
     last: Instant,
-    /// The version that the write made.
-    version: String,
+    /// The version that the write made; none where it was refused.
+    version: Option<String>,
 }
 
 impl Brake {
@@ -162,7 +164,13 @@ impl Brake {
         if trail.value != print.value || trail.last.elapsed() >= FORGOTTEN {
             return None;
         }
-        let kept = live.is_none_or(|live| meta(live, "resourceVersion") != trail.version);
+        let Some(version) = &trail.version else {
+            let [first, most] = REFUSED;
+            let most = if print.repairs { REPAIR } else { most };
+            let gap = first.saturating_mul(1 << trail.times.saturating_sub(1).min(16)).min(most);
+            return gap.checked_sub(trail.last.elapsed()).filter(|left| !left.is_zero());
+        };
+        let kept = live.is_none_or(|live| meta(live, "resourceVersion") != *version);
         let ([first, most], times) =
             if kept { (UNDONE, trail.times.saturating_sub(FREE)) } else { (NOT_KEPT, trail.times) };
         if times == 0 {
@@ -184,18 +192,29 @@ impl Brake {
 
     /// The write took effect, and made this version.
     pub fn wrote(&mut self, print: Print, version: &str) {
+        self.note(print, Some(version.to_owned()));
+    }
+
+    /// The API server or a policy refused it, and whoever must act is told.
+    pub fn refused(&mut self, print: Print) {
+        self.note(print, None);
+    }
+
+    fn note(&mut self, print: Print, version: Option<String>) {
         let trail = self.trails.entry((print.kind, print.name, print.what)).or_insert(Trail {
             value: print.value,
             times: 0,
             last: Instant::now(),
-            version: String::new(),
+            version: None,
         });
-        let same = trail.value == print.value && trail.last.elapsed() < FORGOTTEN;
+        let same = trail.value == print.value
+            && trail.version.is_some() == version.is_some()
+            && trail.last.elapsed() < FORGOTTEN;
         *trail = Trail {
             value: print.value,
             times: if same { trail.times.saturating_add(1) } else { 1 },
             last: Instant::now(),
-            version: version.to_owned(),
+            version,
         };
     }
 }
@@ -285,6 +304,20 @@ mod tests {
         assert!(told.contains("spec.rules.0.timeouts of HTTPRoute a") && told.contains("1.2"), "{told}");
         brake.release(None);
         assert_eq!(brake.obstacle(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_is_refused_is_tried_ever_more_seldom_whatever_wakes_the_rollout() {
+        let (mut brake, begun, mut tries) = (Brake::default(), Instant::now(), 0);
+        while begun.elapsed() < Duration::from_secs(3600) {
+            if brake.hold(&patch("0s"), None, None).is_none() {
+                brake.refused(patch("0s"));
+                tries += 1;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert!((20..50).contains(&tries), "{tries}");
+        assert_eq!(brake.obstacle(), None, "it is told in the words of the refusal");
     }
 
     #[tokio::test(start_paused = true)]

@@ -85,6 +85,11 @@ pub(crate) async fn pass(member: &mut Member) -> Result<Next, PassError> {
     let ask = plan.ask.as_ref().filter(|_| term.is_some());
     let asked = member.memory.question(&world).zip(ask);
     let due = asked.and_then(|(question, ask)| member.poller.turn(context, question, ask, judgement, now));
+    if let (Err(PassError::Call(error)), Some(print)) = (&applied, &print)
+        && error.is_refusal()
+    {
+        member.brake.refused(print.clone());
+    }
     let outcome = applied?;
     if let (Outcome::Written { version, .. }, Some(print)) = (&outcome, print) {
         member.brake.wrote(print, version);
@@ -122,7 +127,8 @@ pub(crate) async fn pass(member: &mut Member) -> Result<Next, PassError> {
         }
         Outcome::NotYet | Outcome::Nothing => {
             // What holds it is told first.
-            if held.is_some() && copy.is_none() && world.obstacle.as_ref() != member.brake.obstacle() {
+            let news = member.brake.obstacle().is_some_and(|told| world.obstacle.as_ref() != Some(told));
+            if held.is_some() && copy.is_none() && news {
                 return Ok(Next::Again);
             }
             let soon = matches!(outcome, Outcome::NotYet).then_some(apply::NOT_YET);

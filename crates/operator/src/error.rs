@@ -106,6 +106,11 @@ impl CallError {
         }
     }
 
+    /// Was it refused for what a person must change?
+    pub const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Invalid { .. } | Self::Forbidden { .. } | Self::Refused { .. })
+    }
+
     /// Reads kube's error.
     pub(crate) fn of(error: KubeError, verb: &'static str, kind: Kind) -> Self {
         let kind = kind.as_str();
