@@ -30,6 +30,15 @@ pub(crate) enum Next {
     Sleep(Option<Duration>),
 }
 
+/// What became of a write, for the next time that it is wanted.
+fn learn(brake: &mut brake::Brake, print: Option<brake::Print>, applied: &Result<Outcome, PassError>) {
+    match (applied, print) {
+        (Ok(Outcome::Written { version, .. }), Some(print)) => brake.wrote(print, version),
+        (Err(PassError::Call(error)), Some(print)) if error.is_refusal() => brake.refused(print),
+        (Ok(_) | Err(_), _) => {}
+    }
+}
+
 pub(crate) async fn pass(member: &mut Member) -> Result<Next, PassError> {
     let fleet = member.fleet.clone();
     let context = fleet.context();
@@ -85,15 +94,8 @@ pub(crate) async fn pass(member: &mut Member) -> Result<Next, PassError> {
     let ask = plan.ask.as_ref().filter(|_| term.is_some());
     let asked = member.memory.question(&world).zip(ask);
     let due = asked.and_then(|(question, ask)| member.poller.turn(context, question, ask, judgement, now));
-    if let (Err(PassError::Call(error)), Some(print)) = (&applied, &print)
-        && error.is_refusal()
-    {
-        member.brake.refused(print.clone());
-    }
+    learn(&mut member.brake, print, &applied);
     let outcome = applied?;
-    if let (Outcome::Written { version, .. }, Some(print)) = (&outcome, print) {
-        member.brake.wrote(print, version);
-    }
     member.memory.passed(&plan, &outcome);
     if !matches!(plan.write, Some(Write::Lower(_) | Write::Status(_))) {
         context.metrics.unblocked(&member.key);
