@@ -32,10 +32,6 @@ const CONTESTED: [Duration; 2] = [Duration::from_millis(5), Duration::from_secs(
 /// After a lower that did not get through: with its own deadline always within five seconds.
 const BLOCKED: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
 /// No timer at all.
-/// Without a refusal for so long the next one is a first one.
-const FORGOTTEN: Duration = Duration::from_secs(900);
-/// So many refusals are told, and the write tried again, at once.
-const TOLD_AT_ONCE: u32 = 3;
 const LONG: Duration = Duration::from_secs(24 * 3600);
 
 /// One rollout.
@@ -49,8 +45,6 @@ pub(crate) struct Member {
     wake: Arc<Notify>,
     pub stop: CancellationToken,
     failures: u32,
-    /// Refusals of writes, and the last one.
-    refusals: Option<(u32, Instant)>,
     contested: u32,
     blocked: u32,
 }
@@ -69,7 +63,6 @@ impl Member {
             wake,
             stop,
             failures: 0,
-            refusals: None,
             contested: 0,
             blocked: 0,
         }
@@ -130,11 +123,9 @@ impl Member {
                         // Only a new one is told before the write is tried again.
                         let known = self.memory.obstacle.as_ref() == Some(&obstacle);
                         self.memory.obstacle = Some(obstacle);
-                        let times = self.refused();
-                        if !known && times < TOLD_AT_ONCE {
+                        if !known {
                             continue;
                         }
-                        self.failures = self.failures.max(times);
                         backoff = REFUSED;
                     }
                     tracing::warn!(namespace = self.key.namespace, name = self.key.name, %error, "pass");
@@ -145,14 +136,6 @@ impl Member {
             }
         }
         LONG
-    }
-
-    /// One more refusal; how many there were lately. A policy does not change its mind because its write was not wanted
-    /// for a moment.
-    fn refused(&mut self) -> u32 {
-        let times = self.refusals.filter(|(_, last)| last.elapsed() < FORGOTTEN).map_or(0, |(times, _)| times);
-        self.refusals = Some((times.saturating_add(1), Instant::now()));
-        times
     }
 
     fn went(&mut self) {

@@ -32,6 +32,16 @@ impl Answers {
         Some(Self { good: good.map(last).sum(), counted: observed.map(last).sum() })
     }
 
+    /// How many have no count, and what follows.
+    fn uncounted(self, then: &str) -> String {
+        let Self { good, counted } = self;
+        format!(
+            "{} of {good} answers of stable have no token count (streams without usage: set stream_options.include_usage), \
+             and {then}",
+            good - counted
+        )
+    }
+
     /// Clearly fewer have a count than there are.
     fn is_partial(self) -> bool {
         is_short(self.good, self.counted)
@@ -137,14 +147,7 @@ pub(crate) fn mean(
 /// What a budget by the price table does not see.
 pub(crate) fn unseen(definition: &Definition, pin: &Pin, stable: &[&Series]) -> Option<String> {
     let answers = Answers::of(definition, &pin.family, counter(definition, &pin.tokens)?, stable)?;
-    answers.is_partial().then(|| {
-        format!(
-            "{} of {} answers of stable have no token count (streams without usage: set stream_options.include_usage), and \
-             the budget does not see what they cost",
-            answers.good - answers.counted,
-            answers.good
-        )
-    })
+    answers.is_partial().then(|| answers.uncounted("the budget does not see what they cost"))
 }
 
 /// The generation of these token counters.
@@ -172,13 +175,7 @@ pub(crate) fn caveats(
         Per::Request | Per::Answer | Per::User => None,
     };
     let answers = Answers::of(definition, &pin.family, &pin.counted, stable);
-    let partial = partial.zip(answers).map(|(then, Answers { good, counted })| {
-        format!(
-            "{} of {good} answers of stable have no token count (streams without usage: set stream_options.include_usage), \
-             and {then}",
-            good - counted
-        )
-    });
+    let partial = partial.zip(answers).map(|(then, answers)| answers.uncounted(then));
     partial.into_iter().chain(prices.and_then(|prices| cached(definition, pin, stable, prices))).collect()
 }
 
