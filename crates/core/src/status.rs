@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use microapp_api::{
     conditions::{Cause, ConditionType, Reason},
+    limits,
     v1alpha1::{Canary, MicroAppRolloutStatus, Stable},
 };
 
@@ -97,7 +98,7 @@ fn is_news(world: &World, plan: &Plan) -> bool {
 /// Does the status say this already? Numbers apart, which it does not follow.
 pub(crate) fn says(world: &World, message: &str) -> bool {
     let ready = world.status.conditions.iter().find(|condition| condition.type_ == ConditionType::Ready.as_str());
-    ready.is_some_and(|ready| words(&ready.message).eq(words(&conditions::short(message))))
+    ready.is_some_and(|ready| words(&ready.message).eq(words(&limits::message(message))))
 }
 
 /// Is there nothing in it that is worth a write? Times, numbers of gates and numbers in messages are not.

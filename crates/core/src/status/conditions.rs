@@ -46,11 +46,6 @@ pub(super) const fn is_trouble(reason: Reason) -> bool {
 pub(super) const SPEAK: [ConditionType; 4] =
     [ConditionType::Ready, ConditionType::Reconciling, ConditionType::Stalled, ConditionType::Paused];
 
-/// A message as a condition keeps it.
-pub(super) fn short(message: &str) -> String {
-    message.chars().take(1000).collect()
-}
-
 /// How the pass reads to a tool.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reads {
@@ -95,7 +90,7 @@ pub(super) fn project(
                 type_: kind.as_str().to_owned(),
                 status: status.to_owned(),
                 reason: reason.as_str().to_owned(),
-                message: limits::message(&short(&message)),
+                message: limits::message(&message),
                 observed_generation: Some(world.object.generation),
                 last_transition_time: since.unwrap_or(Time(now)),
             }
