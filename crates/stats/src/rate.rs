@@ -199,7 +199,10 @@ impl RateGate {
         let (n, x) = if gap { (stable.n, stable.fail) } else { self.pairing.last_minute() };
         self.guard = over_guard(n, x, guard_rate);
 
-        if !gap {
+        // Back from 100 % the canary goes on answering everybody until the gateway follows. What it answers before stable
+        // has answered anybody at this weight is beside nobody: an incident of both would stand against the canary alone.
+        let beside = self.step.1.n > 0;
+        if !gap && beside {
             self.hot_fix += users;
         }
         if let Some(pair) = pair {
@@ -220,13 +223,15 @@ impl RateGate {
                 slo.step(canary.n, canary.fail);
             }
             self.floor.step(canary.n, canary.fail);
-            if !gap {
+            if !gap && beside {
                 self.pass_n = self.pass_n.saturating_add(users.n);
+            }
+            if !gap {
                 self.baseline.update(stable, dt, self.config.tau);
             }
         }
         // A late bad verdict may be about a request that counted, whatever the moment at which it comes.
-        if self.config.form == Form::Plain || !(self.guard || gap) {
+        if self.config.form == Form::Plain || beside && !(self.guard || gap) {
             self.pass_x = self.pass_x.saturating_add(canary.pass);
         }
     }

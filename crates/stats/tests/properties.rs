@@ -161,6 +161,32 @@ fn guarded_windows_count_for_totals_but_not_for_pass_or_baseline() {
     assert!(!gate.guarded());
 }
 
+/// Back from 100 %: until the gateway follows, the canary still answers everybody and stable nobody, so that an incident
+/// of both shows at the canary alone.
+#[test]
+fn what_the_canary_answers_before_stable_has_traffic_again_passes_nothing_and_stands_in_no_ones_way() {
+    let mut gate = self::gate();
+    gate.new_step();
+    gate.window(&window(1, (500, 500), (0, 0)));
+    gate.window(&window(2, (500, 500), (0, 0)));
+    assert!(!gate.guarded() && gate.processes().slo.unwrap() > 0.0, "no incident of stable's yet, and it is not forgotten");
+    close(gate.ln_e_pass(1.0), 0.0);
+    gate.window(&window(3, (100, 100), (400, 400)));
+    assert!(gate.guarded());
+    let good = (4..40).map(|k| window(k, (100, 0), (400, 2)));
+    for window in good {
+        gate.window(&window);
+    }
+    assert!(!gate.guarded() && gate.passes(1.0), "{} of {}", gate.ln_e_pass(1.0), gate.pass_threshold());
+    // A good canary alone is not beside anybody either.
+    let mut alone = self::gate();
+    alone.new_step();
+    for k in 1..40 {
+        alone.window(&window(k, (500, 0), (0, 0)));
+    }
+    close(alone.ln_e_pass(1.0), 0.0);
+}
+
 #[test]
 fn a_threshold_between_two_bounds_counts_low_for_fail_and_high_for_pass() {
     let between = Tally { n: 100, fail: 2, pass: 9 };

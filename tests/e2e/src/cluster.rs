@@ -77,6 +77,13 @@ impl Cluster {
         )
     }
 
+    /// Puts an object in the place of another, as by a hand of the given name.
+    pub fn replace(&self, path: &str, hand: &str, object: &Value) -> Value {
+        let path = format!("{path}?fieldManager={hand}");
+        self.send(Method::PUT, &path, "application/json", object.to_string().into_bytes())
+            .unwrap_or_else(|error| panic!("replace {path}: {error}"))
+    }
+
     /// Server-side apply.
     pub fn apply(&self, path: &str, object: &Value) -> Value {
         let path = format!("{path}?fieldManager={MANAGER}&force=true");
