@@ -126,7 +126,7 @@ pub enum Unit {
     Tokens,
     /// Calls to the model.
     Calls,
-    /// Requests that were answered with 4xx, of requests.
+    /// Requests that were answered with 4xx or a redirect, of requests.
     Refusals,
 }
 
@@ -164,7 +164,7 @@ pub fn side(side: Option<Side>, unit: Unit, per: Per) -> String {
         Some(Side::Count { above, total, .. }) => {
             let of = match unit {
                 Unit::Calls => format!("{above} bad of {total} calls to the model"),
-                Unit::Refusals => format!("{above} answered with 4xx of {total} requests"),
+                Unit::Refusals => format!("{above} answered with 4xx or a redirect of {total} requests"),
                 Unit::Usd | Unit::Tokens => format!("{above} bad of {total} requests"),
             };
             of + &share(above, total)

@@ -11,7 +11,7 @@ use crate::{
     delta::{Known, Wanted, increments},
     means,
     outcome::OTHER,
-    part::{Reader, Tally},
+    part::Reader,
     pin::{self, Pin},
     presets::{self, Definition, Scheme},
     prices::PriceTable,
@@ -19,7 +19,9 @@ use crate::{
     routes,
     series::Series,
     streams::{self, Early},
+    tally::Tally,
     target::{Role, Target},
+    words,
 };
 
 /// In a sentence without its full stop, if there is anything to say. `stable`: all series of the targets.
@@ -35,7 +37,8 @@ pub(crate) fn caveat(
     let words: Vec<String> = match gate.kind.clone() {
         GateKind::Share { what: Share::Errors, .. } => {
             let other = other(gate, pin, stable);
-            other.into_iter().chain(streams::unseen(definition, &pin.family, stable)).collect()
+            let unknown = unknown(definition, pin, stable);
+            other.into_iter().chain(unknown).chain(streams::unseen(definition, &pin.family, stable)).collect()
         }
         GateKind::Share { what: Share::Throttled, .. } => streams::unrefused(definition, &pin.family, stable),
         GateKind::Slow { what: Slow::Response, .. } => {
@@ -146,6 +149,20 @@ fn other(gate: &Gate, pin: &Pin, stable: &[&Series]) -> Option<String> {
             series.name()
         )
     })
+}
+
+/// Of some of stable's requests nobody knows how they ended.
+fn unknown(definition: &Definition, pin: &Pin, stable: &[&Series]) -> Option<String> {
+    let own = || streams::calls(definition, &pin.family, stable);
+    let unsaid = || own().filter(|series| definition.is_unknown(&Share::Errors, series));
+    let (all, unknown): (f64, f64) = (own().map(streams::last).sum(), unsaid().map(streams::last).sum());
+    let told = definition.ended.told().filter(|_| streams::is_short(all, all - unknown))?;
+    let words = words::values(unsaid().map(|series| series.label(told.status)).filter(|word| !word.is_empty()), ", ");
+    let words = if words.is_empty() { String::new() } else { format!(" ({words})") };
+    Some(format!(
+        "{unknown} of {all} requests of stable have no status that is known{words}: such a request is neither good nor failed, \
+         and counts for no Pass"
+    ))
 }
 
 /// The threshold lies between two bounds that are more than 1.5 times apart: nobody knows of what lies between. One that

@@ -6,10 +6,11 @@ use microapp_core::{
 };
 
 use crate::{
-    part::{Part, Reader, Tally},
+    part::{Part, Reader},
     presets::Scheme,
     routes,
     series::{Sample, Series},
+    tally::Tally,
     target::{Role, Target},
     trust::{LAG, SLACK, Trust, is_near, is_under, seen},
 };

@@ -32,6 +32,7 @@ pub mod selector;
 mod series;
 mod several;
 mod streams;
+mod tally;
 mod target;
 mod trust;
 mod twins;

@@ -19,6 +19,8 @@ pub enum Counted {
 pub(crate) enum Ending {
     /// It was answered.
     Good,
+    /// Its client was sent elsewhere.
+    Redirected,
     /// It was not, or not to the end.
     Failed,
     /// It was refused as the client's own fault.
@@ -27,6 +29,8 @@ pub(crate) enum Ending {
     Throttled,
     /// The client cancelled it, or went away.
     Left,
+    /// The source does not say, or in words that nobody knows.
+    Unknown,
 }
 
 /// The labels in which a source says how a request ended; `""` where it has none of the kind.
@@ -71,37 +75,42 @@ impl Told {
     /// answer was finished.
     fn of_users(&self, series: &Series) -> Ending {
         let is_grpc = !self.protocol.is_empty() && series.label(self.protocol).starts_with("grpc");
-        let [status, older, grpc, error] =
-            [self.status, self.older, self.grpc, self.error].map(|label| series.label(label));
+        let [status, older, grpc, error, class] =
+            [self.status, self.older, self.grpc, self.error, self.class].map(|label| series.label(label));
         let status = if status.is_empty() { older } else { status };
         let (status, grpc) = if is_grpc { ("", status) } else { (status, grpc) };
-        let left = || is_connection_to_the_user(error) || word(error) == Some(499);
-        // `500`, `5xx`, `500.0`, `500 Internal Server Error`.
-        let status = http(status).or_else(|| word(status).filter(|_| is_said(status)));
-        let ending = [status, word(grpc), flagged(series.label(self.flags))].into_iter().flatten().map(of_status);
-        match ending.into_iter().find(|ending| *ending != Ending::Good) {
-            Some(ending) => ending,
-            None if !is_said(error) => {
-                if series.label(self.class) == "failure" {
-                    Ending::Failed
-                } else {
-                    self.silent
-                }
-            }
-            None if left() => Ending::Left,
-            // What broke a stream that was begun with 200; only a number is a status that somebody was answered.
-            None => http(error).filter(|status| *status >= 400).map_or(Ending::Failed, of_status),
+        let read = |text: &str, status: Option<u16>| is_said(text).then(|| status.map_or(Ending::Unknown, of_status));
+        let flags = flagged(series.label(self.flags)).map(of_status);
+        let told: Vec<Ending> = [read(status, spelling::status(status)), read(grpc, spelling::word(grpc)), flags]
+            .into_iter()
+            .flatten()
+            .collect();
+        let is = |ending: Ending| told.contains(&ending);
+        match told.iter().find(|ending| ending.is_bad()) {
+            Some(ending) => *ending,
+            None if is_said(error) => after_a_good_status(error),
+            None if class == "failure" => Ending::Failed,
+            None if is(Ending::Unknown) => Ending::Unknown,
+            None if is(Ending::Redirected) => Ending::Redirected,
+            None if is(Ending::Good) || class == "success" => Ending::Good,
+            // A source that has a label for it has said nothing of these.
+            None if !self.status.is_empty() => Ending::Unknown,
+            None => self.silent,
         }
     }
 
     fn of_calls(&self, series: &Series) -> Ending {
         let [status, grpc, error] = [self.status, self.grpc, self.error].map(|label| series.label(label));
         let mut ending = self.silent;
-        for text in [status, grpc, error].into_iter().filter(|text| is_said(text)) {
-            match word(text) {
+        for (text, status) in
+            [(status, spelling::status(status)), (grpc, spelling::word(grpc)), (error, spelling::word(error))]
+        {
+            match status {
+                _ if !is_said(text) => {}
                 Some(499) => return Ending::Left,
                 Some(429 | 529) => ending = Ending::Throttled,
-                Some(..400) => {}
+                Some(200..=299) if ending == Ending::Unknown => ending = Ending::Good,
+                Some(200..=299) => {}
                 Some(_) | None if ending == Ending::Throttled => {}
                 Some(_) | None => ending = Ending::Failed,
             }
@@ -110,31 +119,49 @@ impl Told {
     }
 }
 
-/// What a user got. 0: Istio, when the client was gone before the answer; 499: nginx and Traefik.
+impl Ending {
+    /// Did somebody get something else than an answer?
+    const fn is_bad(self) -> bool {
+        match self {
+            Self::Failed | Self::Refused | Self::Throttled | Self::Left => true,
+            Self::Good | Self::Redirected | Self::Unknown => false,
+        }
+    }
+
+    /// Is it neither a good answer nor a failure of the revision?
+    pub(crate) const fn is_none(self) -> bool {
+        match self {
+            Self::Throttled | Self::Left | Self::Unknown => true,
+            Self::Good | Self::Redirected | Self::Failed | Self::Refused => false,
+        }
+    }
+}
+
+/// What broke a stream that was begun with 200; only a number is a status that somebody was answered.
+fn after_a_good_status(error: &str) -> Ending {
+    if is_connection_to_the_user(error) || spelling::word(error) == Some(499) {
+        return Ending::Left;
+    }
+    spelling::http(error).filter(|status| *status >= 400).map_or(Ending::Failed, of_status)
+}
+
+/// What a user got. 0: Istio, when the client was gone before the answer; 499: nginx and Traefik. 101 is an upgrade, the
+/// other 1xx are no answer yet; 304 is one for a client that has it already.
 const fn of_status(status: u16) -> Ending {
     match status {
         0 | 499 => Ending::Left,
+        101 | 200..=299 | 304 => Ending::Good,
+        300..=399 => Ending::Redirected,
         429 => Ending::Throttled,
-        400..=499 => Ending::Refused,
+        400..=498 => Ending::Refused,
         500.. => Ending::Failed,
-        1..=399 => Ending::Good,
+        1..=199 => Ending::Unknown,
     }
 }
 
 /// Does the label hold anything? Python writes `None` for nothing.
 fn is_said(text: &str) -> bool {
     !["", "none", "null", "-"].iter().any(|nothing| text.eq_ignore_ascii_case(nothing))
-}
-
-/// A status, or its class.
-fn http(text: &str) -> Option<u16> {
-    let digits = text.trim_end_matches(['x', 'X']);
-    let number: u16 = digits.parse().ok()?;
-    match (digits.len(), text.len()) {
-        (1, 1 | 3) => Some(100 * number),
-        (3, 3) => Some(number),
-        _ => None,
-    }
 }
 
 /// Envoy's flags of a response that was begun and not finished (envoyproxy.io, "Access logging", `%RESPONSE_FLAGS%`):
@@ -151,128 +178,6 @@ fn is_connection_to_the_user(error: &str) -> bool {
     ["ConnectionError", "builtins.ConnectionError"].contains(&error)
 }
 
-/// The status that a word means, if it is known: a number, a status line, a gRPC status by number or name, the class of an
-/// exception, a code of a provider. What is not known went wrong somehow.
-fn word(text: &str) -> Option<u16> {
-    if text.is_empty() {
-        return None;
-    }
-    if let Ok(number) = text.parse::<usize>() {
-        return GRPC.get(number).map(|(_, status)| *status).or_else(|| http(text));
-    }
-    // `429 Too Many Requests`, `HTTP 429`, `Error code: 429 - {…}`.
-    let number = |part: &str| http(part).filter(|status| part.len() == 3 && (400..600).contains(status));
-    if let Some(status) = text.split(|c: char| !c.is_ascii_alphanumeric()).find_map(number) {
-        return Some(status);
-    }
-    // The class without its module or package, the exception without its message.
-    let class = text.rsplit(['.', '$', '#', '/', '\\']).next().unwrap_or(text);
-    let class = class.rsplit("::").next().unwrap_or(class);
-    let known = |name: &str| {
-        let known = GRPC.iter().chain(WORDS).find(|(word, _)| *word == name);
-        known.map(|(_, status)| *status)
-    };
-    let all = letters(text);
-    [letters(class), letters(text.split(": ").next().unwrap_or(text))]
-        .iter()
-        .find_map(|name| known(name.as_str()).or_else(|| known(stem(name))))
-        .or_else(|| PARTS.iter().find(|(part, _)| all.contains(part)).map(|(_, status)| *status))
-}
-
-/// Small letters and digits: `RATE_LIMIT`, `rate-limit` and `RateLimit` are one word.
-fn letters(text: &str) -> String {
-    text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
-}
-
-/// Without what every class of exceptions ends in.
-fn stem(name: &str) -> &str {
-    ["exception", "error", "err"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name)
-}
-
-/// The gRPC statuses in their order, each as the HTTP status that it stands for (googleapis, `google/rpc/code.proto`).
-const GRPC: &[(&str, u16)] = &[
-    ("ok", 200),
-    ("cancelled", 499),
-    ("unknown", 500),
-    ("invalidargument", 400),
-    ("deadlineexceeded", 504),
-    ("notfound", 404),
-    ("alreadyexists", 409),
-    ("permissiondenied", 403),
-    ("resourceexhausted", 429),
-    ("failedprecondition", 400),
-    ("aborted", 409),
-    ("outofrange", 400),
-    ("unimplemented", 501),
-    ("internal", 500),
-    ("unavailable", 503),
-    ("dataloss", 500),
-    ("unauthenticated", 401),
-];
-
-/// Whole words, without their `Error` or `Exception`. What is not here and has none of the [`PARTS`] is a failure:
-/// timeouts, lost connections, `BadRequestError`, `invalid_api_key`, `context_length_exceeded`, `content_filter`.
-const WORDS: &[(&str, u16)] = &[
-    // Too many. The kinds of OpenAI's limits stand in its body as the error's `type`, beside the code rate_limit_exceeded.
-    ("tokens", 429),
-    ("requests", 429),
-    // Amazon Bedrock's ModelNotReadyException has the status 429; the next are botocore's own list of what throttling is
-    // called (botocore/retries/standard.py), without those that say so themselves.
-    ("modelnotready", 429),
-    ("provisionedthroughputexceeded", 429),
-    ("transactioninprogress", 429),
-    ("requestlimitexceeded", 429),
-    ("bandwidthlimitexceeded", 429),
-    ("limitexceeded", 429),
-    ("slowdown", 429),
-    ("priorrequestnotcomplete", 429),
-    // Mistral's 429 of code 3505, Groq's 498 of its flex tier, Google's JSON reasons, LiteLLM's key without money.
-    ("servicetiercapacityexceeded", 429),
-    ("capacityexceeded", 429),
-    ("dailylimitexceeded", 429),
-    ("budgetexceeded", 429),
-    // Went away. Python's generator that is closed, JavaScript's AbortController (also ABORT_ERR), the clients of OpenAI and
-    // Anthropic for Node, Next.js, Tomcat, Spring.
-    ("generatorexit", 499),
-    ("abort", 499),
-    ("apiuserabort", 499),
-    ("responseaborted", 499),
-    ("requestaborted", 499),
-    ("clientabort", 499),
-    ("asyncrequestnotusable", 499),
-    // Cohere's class, nginx' name of 499.
-    ("clientclosedrequest", 499),
-];
-
-/// Parts of words.
-const PARTS: &[(&str, u16)] = &[
-    // RateLimitError of the clients of OpenAI, Anthropic, Groq and LiteLLM, RateLimitException (Java, LangChain4j),
-    // rate_limit_error (Anthropic), rate_limit_exceeded (OpenAI), rate_limited (Mistral), RateLimitReached (Azure).
-    ("ratelimit", 429),
-    // The phrase of 429 (RFC 6585), TooManyRequests (google-api-core, Spring), TooManyRequestsError (Cohere),
-    // TooManyRequestsException (AWS).
-    ("toomanyrequests", 429),
-    // ThrottlingException, Throttling, ThrottledException, RequestThrottled, EC2ThrottledException (AWS).
-    ("throttl", 429),
-    // insufficient_quota (OpenAI), quota_exceeded, quotaExceeded (Google), ServiceQuotaExceededException (Bedrock),
-    // exceeded_current_quota_error (Moonshot).
-    ("quota", 429),
-    // RESOURCE_EXHAUSTED in a sentence (google-genai: `429 RESOURCE_EXHAUSTED. {…}`).
-    ("resourceexhausted", 429),
-    // overloaded_error and OverloadedError (Anthropic, 529), engine_overloaded_error (OpenAI, Moonshot).
-    ("overloaded", 529),
-    // Go's `net/http: request canceled (Client.Timeout exceeded while awaiting headers)`: nobody went away.
-    ("timeout", 504),
-    ("timedout", 504),
-    // CancelledError (asyncio, concurrent.futures), Cancelled (trio, google-api-core), `context canceled` and Canceled (Go),
-    // CanceledError and ERR_CANCELED (axios), CancellationException (Java, Kotlin), OperationCanceledException and
-    // TaskCanceledException (.NET, whose HttpClient calls a timeout so, too), h2(CANCEL) (Linkerd).
-    ("cancel", 499),
-    // ClientDisconnect (Starlette), ClientDisconnected (uvicorn, LiteLLM), client_disconnect.
-    ("clientdisconnect", 499),
-    // `The user aborted a request` (node-fetch).
-    ("useraborted", 499),
-];
-
+mod spelling;
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,14 @@
 //! What preflight chose for a gate: one family of names, two bucket bounds. Kept as text in `Watch::pins`.
 
+mod refusal;
+
 use std::collections::BTreeMap;
 
 use microapp_core::{
     counts::{Per, Unfit, Unknown},
     strategy::{Gate, GateKind, Judged, Mean, OwnHistogram, Preset, Share, Slow},
 };
+use refusal::{classes, filtered, foreign, missing, of_a_server, unfit, untold};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -144,10 +147,6 @@ impl Pin {
     }
 }
 
-fn unfit(reason: Unknown, message: String) -> Unfit {
-    Unfit { reason, message, fatal: false }
-}
-
 /// Chooses from what stable exposes. `wanted` says in the message what was asked for.
 pub(crate) fn choose(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) -> Result<Pin, Unfit> {
     let pin = family(gate, stable, prices, wanted)?;
@@ -180,16 +179,29 @@ fn family(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) ->
                 Place::Nowhere => return Err(foreign(gate)),
                 Place::Requests | Place::Beside(_) => requests()?,
                 Place::Of(total) if stable.iter().any(|series| series.name() == total) => total.to_owned(),
+                Place::Of(total) if *what == Share::Truncated => return Err(untold(total, wanted)),
                 Place::Of(total) => return Err(missing(&[total], wanted)),
             };
             if let Some(unfit) = streams::blind(definition, &family, stable) {
                 return Err(unfit);
             }
             let labels = definition.outcome(what);
-            let is_told = |series: &&&Series| labels.iter().any(|label| !series.label(label).is_empty());
-            let mut own = stable.iter().filter(|series| series.name() == family && (definition.user)(series));
-            if labels.is_empty() || own.any(|series| is_told(&series)) {
+            if let Some(unfit) = classes(what, &labels, definition, &family, stable) {
+                return Err(unfit);
+            }
+            let is_told = |series: &&Series| labels.iter().any(|label| !series.label(label).is_empty());
+            let own = || streams::calls(definition, &family, stable);
+            if labels.is_empty() || own().any(|series| is_told(&series) && !definition.is_unknown(what, series)) {
                 return of(family);
+            }
+            let said = |label: &&&str| own().any(|series| !series.label(label).is_empty());
+            if let Some(label) = labels.iter().find(said) {
+                let values = words::values(own().map(|series| series.label(label)), ", ");
+                let message = format!(
+                    "{family} of stable says in {label} how requests ended in words that nobody knows ({values}), so that no \
+                     failure could be seen: this gate could never fail; expose the HTTP status there, or use a `ratio` gate"
+                );
+                return Err(unfit(Unknown::NoData, message));
             }
             Err(unfit(
                 Unknown::NoData,
@@ -254,7 +266,7 @@ fn family(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) ->
             let mut tokens = Vec::new();
             for names in limits.into_iter().flatten() {
                 let exists = |name: &&&str| stable.iter().any(|series| series.name() == **name);
-                let name = names.iter().find(exists).ok_or_else(|| missing(names, wanted))?;
+                let name = names.iter().find(exists).ok_or_else(|| of_a_server(names, wanted))?;
                 tokens.push((*name).to_owned());
             }
             if definition.cache.is_empty() { Err(foreign(gate)) } else { Ok(Pin { tokens, ..Pin::default() }) }
@@ -288,12 +300,6 @@ fn slow(gate: &Gate, what: Slow, max_micros: i64, stable: &[&Series], wanted: &s
     let family = count.trim_end_matches("_count").to_owned();
     let (lower, upper) = bounds::around(&family, stable, max_micros, definition.per_second(&family), gate.defaulted)?;
     Ok(Pin { family, lower, upper, named, ..Pin::default() })
-}
-
-/// A kind of gate that the preset does not know.
-fn foreign(gate: &Gate) -> Unfit {
-    let message = format!("the telemetry preset {} has nothing for this kind of gate", gate.source.as_str());
-    Unfit { reason: Unknown::NoData, message, fatal: true }
 }
 
 fn own_counters(bad: &str, total: &str, stable: &[&Series], wanted: &str) -> Result<Pin, Unfit> {
@@ -349,39 +355,6 @@ pub(crate) fn judged_by(series: &Series, evaluator: Option<&str>) -> bool {
 /// Which version of which evaluator.
 pub(crate) fn versioned(series: &Series) -> String {
     format!("{}@{}", series.label("evaluator"), series.label("evaluator_version"))
-}
-
-/// So many names of a preset are said.
-const NAMES: usize = 3;
-
-fn missing<S: AsRef<str>>(names: &[S], wanted: &str) -> Unfit {
-    let said: Vec<&str> = names.iter().take(NAMES).map(AsRef::as_ref).collect();
-    let more = names.len().saturating_sub(NAMES);
-    let more = if more > 0 { format!(" (nor {more} more of the preset's)") } else { String::new() };
-    unfit(Unknown::NoData, format!("stable has no series {}{more} with {wanted}", said.join(" or ")))
-}
-
-/// There are none, or none that the preset takes for requests of users.
-fn filtered<S: AsRef<str>>(gate: &Gate, names: &[S], stable: &[&Series], wanted: &str) -> Unfit {
-    let of = |name: &S| stable.iter().copied().filter(|series| series.name() == name.as_ref()).collect::<Vec<_>>();
-    let Some((name, series)) = names.iter().map(|name| (name.as_ref(), of(name))).find(|(_, own)| !own.is_empty())
-    else {
-        return missing(names, wanted);
-    };
-    let labels = words::labels(series);
-    let instead = match (gate.source, words::failures(&labels, words::FAILED)) {
-        (Preset::Vllm, Some(failed)) => format!(
-            ", whose requests have a handler under /v1/; for another application write ratio: {{bad: \
-             '{name}{{{failed}}}', total: '{name}'}}"
-        ),
-        _ => String::new(),
-    };
-    let message = format!(
-        "no series of stable's {} is a user's request to the preset {}{instead}",
-        words::metric(name, &labels),
-        gate.source.as_str()
-    );
-    unfit(Unknown::NoData, message)
 }
 
 /// The first of the names that counts anything; otherwise the first that exists.

@@ -13,6 +13,7 @@ use crate::{
     pin::{self, Pins},
     presets::Scheme,
     query::{Subject, forgotten, millis},
+    tally::Tally,
     target::{Role, Target, median, pod_of},
 };
 
@@ -215,7 +216,7 @@ impl View<'_> {
         takes: &dyn Fn(&Source, &Increment) -> bool,
     ) -> Result<(Option<Side>, u64), Unknown> {
         let end = grid.end(index);
-        let mut sum = crate::part::Tally::default();
+        let mut sum = Tally::default();
         let mut present = false;
         let mut worst = None;
         let kind = &self.subject.gates[place].kind;
@@ -241,7 +242,7 @@ impl View<'_> {
     fn near(&self, grid: Grid, index: i64, place: usize) -> [Option<Side>; 2] {
         let kind = &self.subject.gates[place].kind;
         let neighbour = |next: bool| {
-            let mut sum: Option<crate::part::Tally> = None;
+            let mut sum: Option<Tally> = None;
             for source in self.sources.iter().filter(|source| source.target.role == Some(Role::Stable)) {
                 let cell = source.wanted.iter().position(|wanted| wanted.index == place)?;
                 let wanted = if next { index + 1 } else { index - 1 };

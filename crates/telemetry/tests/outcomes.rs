@@ -161,7 +161,8 @@ fn sources_with_less_to_tell_tell_what_they_have() {
             .join("\n"),
     );
     let of = |what| counted(&nginx, "shop", what, Preset::Nginx);
-    assert_eq!([Share::Errors, Share::ClientErrors, Share::Throttled].map(of), [(6, 27), (9, 27), (3, 27)]);
+    // The three redirects are among them.
+    assert_eq!([Share::Errors, Share::ClientErrors, Share::Throttled].map(of), [(6, 27), (12, 27), (3, 27)]);
 
     // Classes alone: 429 is among 4xx.
     let vllm = parse(
@@ -185,7 +186,7 @@ fn envoy_tells_failures_by_class_and_client_errors_by_status() {
     let text = text.replace("CLUSTER", r#"envoy_cluster_name="fintech_shop-aaaaaaaaaa_8080""#);
     let exposed = parse(&text);
     assert_eq!(counted(&exposed, "shop", Share::Errors, Preset::Envoy), (5, 100));
-    assert_eq!(counted(&exposed, "shop", Share::ClientErrors, Preset::Envoy), (11, 100));
+    assert_eq!(counted(&exposed, "shop", Share::ClientErrors, Preset::Envoy), (16, 100));
 }
 
 /// What preflight says of a gate beside these series of stable: the caveat, or the refusal.
@@ -264,4 +265,187 @@ fn users_and_calls_are_two_sides() {
     ] {
         assert_eq!(side(preset), whose, "{}", preset.as_str());
     }
+}
+
+/// Requests of both revisions over three scrapes of 5 s, in a window: the canary's side and how many of it pass nothing.
+fn window(canary: &str, stable: &str, gate: Gate) -> (Side, Side, u64) {
+    let mut store = Store::default();
+    for (pod, text) in [(CANARY, canary), (STABLE, stable)] {
+        store.exposes(pod, &[-2.0, 3.0, 8.0, 13.0], &parse(text));
+    }
+    let sides = store.windows(&subject(vec![gate]), 12.0)[0].gates["share"].unwrap();
+    (sides.canary.unwrap(), sides.stable.unwrap(), sides.idle)
+}
+
+const ASKED: &str = "http_server_request_duration_seconds_count";
+
+fn answered(status: &str, requests: u32) -> String {
+    format!("{ASKED}{{http_route=\"/ask\",http_response_status_code=\"{status}\"}} {requests}\n")
+}
+
+#[test]
+fn who_is_sent_elsewhere_was_not_served_and_is_counted_beside_stable() {
+    let gate = |what| share(what, Preset::OtelHttp);
+    for status in ["301", "302", "303", "307", "308"] {
+        let (canary, stable, idle) = window(&answered(status, 20), &answered("200", 80), gate(Share::ClientErrors));
+        assert_eq!((canary, stable, idle), (Side::count(20, 20), Side::count(0, 80), 0), "{status}");
+        let (canary, ..) = window(&answered(status, 20), &answered("200", 80), gate(Share::Errors));
+        assert_eq!(canary, Side::count(0, 20), "{status}: no failure");
+    }
+    // The client has the answer already; and a client that goes on with another protocol has its answer.
+    for status in ["304", "101"] {
+        let (canary, ..) = window(&answered(status, 20), &answered("200", 80), gate(Share::ClientErrors));
+        assert_eq!(canary, Side::count(0, 20), "{status}");
+    }
+}
+
+#[test]
+fn every_source_tells_who_was_sent_elsewhere() {
+    let pod = r#"namespace="fintech",pod="shop-aaaaaaaaaa-7d9f-x1""#;
+    let door = r#"service="fintech-shop-aaaaaaaaaa-http-8080@kubernetesgateway""#;
+    let cluster = r#"envoy_cluster_name="fintech_shop-aaaaaaaaaa_8080""#;
+    for (preset, good, sent) in [
+        (Preset::Istio, r#"istio_requests_total{POD,reporter="destination",response_code="200"}"#, "302"),
+        (
+            Preset::Linkerd,
+            r#"response_total{POD,direction="inbound",classification="success",status_code="200"}"#,
+            "303",
+        ),
+        (Preset::Traefik, r#"traefik_service_requests_total{DOOR,code="200",protocol="http"}"#, "307"),
+        (
+            Preset::Nginx,
+            r#"nginx_ingress_controller_requests{namespace="fintech",service="shop-aaaaaaaaaa",status="200"}"#,
+            "308",
+        ),
+        (Preset::Envoy, r#"envoy_cluster_upstream_rq{CLUSTER,envoy_response_code="200"}"#, "301"),
+        (Preset::Vllm, r#"http_requests_total{POD,handler="/v1/chat/completions",status="200"}"#, "3xx"),
+    ] {
+        let good = good.replace("POD", pod).replace("DOOR", door).replace("CLUSTER", cluster);
+        let exposed = parse(&format!("{good} 30\n{} 12", good.replace("200", sent)));
+        assert_eq!(counted(&exposed, "shop", Share::ClientErrors, preset), (12, 42), "{}", preset.as_str());
+    }
+}
+
+#[test]
+fn a_status_that_nobody_knows_passes_nothing() {
+    let errors = || share(Share::Errors, Preset::OtelHttp);
+    for status in ["-1", "0", "weird", "UNKNOWN", "103", "600x", ""] {
+        let (canary, _, idle) = window(&answered(status, 20), &answered("200", 80), errors());
+        assert_eq!((canary, idle), (Side::count(0, 20), 20), "{status:?}");
+    }
+    for status in ["200", "2xx", "OK", "200 OK", "204", "302", "404"] {
+        let (canary, _, idle) = window(&answered(status, 20), &answered("200", 80), errors());
+        assert_eq!((canary, idle), (Side::count(0, 20), 0), "{status:?}");
+    }
+    // Where stable has no other preflight says so, and where some of it has.
+    let why = preflight(&answered("weird", 50), errors()).unwrap_err();
+    assert_eq!(
+        why,
+        format!(
+            "{ASKED} of stable says in http_response_status_code how requests ended in words that nobody knows (weird), so that \
+             no failure could be seen: this gate could never fail; expose the HTTP status there, or use a `ratio` gate"
+        )
+    );
+    let caveat = preflight(&(answered("weird", 50) + &answered("200", 50)), errors()).unwrap().unwrap();
+    assert_eq!(
+        caveat,
+        "50 of 100 requests of stable have no status that is known (weird): such a request is neither good nor failed, and \
+         counts for no Pass"
+    );
+}
+
+/// Envoy's counter by class does not tell 429 from the other 4xx.
+#[test]
+fn a_class_of_4xx_that_may_be_throttled_passes_nothing_at_envoy() {
+    let text = |revision: &str, class: &str| {
+        let cluster = format!("envoy_cluster_name=\"fintech_shop-{revision}_8080\"");
+        format!(
+            "envoy_cluster_upstream_rq_completed{{{cluster}}} 20\n\
+             envoy_cluster_upstream_rq_xx{{{cluster},envoy_response_code_class=\"{class}\"}} 20\n"
+        )
+    };
+    let of =
+        |class: &str| window(&text("bbbbbbbbbb", class), &text("aaaaaaaaaa", "2"), share(Share::Errors, Preset::Envoy));
+    assert_eq!(of("2"), (Side::count(0, 20), Side::count(0, 20), 0));
+    assert_eq!(of("3"), (Side::count(0, 20), Side::count(0, 20), 0));
+    assert_eq!(of("4"), (Side::count(0, 20), Side::count(0, 20), 20));
+    assert_eq!(of("5"), (Side::count(20, 20), Side::count(0, 20), 0));
+}
+
+/// `prometheus_metrics_config` of LiteLLM can switch its counter of failures off; that of all requests has their status.
+#[test]
+fn a_proxy_without_its_counter_of_failures_has_them_by_their_status() {
+    let total = |revision: &str, status: &str| {
+        format!(
+            "litellm_proxy_total_requests_metric_total{{api_key_alias=\"fintech/shop/{revision}\",requested_model=\"m\",\
+             route=\"/chat/completions\",status_code=\"{status}\"}} 20\n"
+        )
+    };
+    let failed = |status: &str, class: &str| {
+        format!(
+            "litellm_proxy_failed_requests_metric_total{{api_key_alias=\"fintech/shop/bbbbbbbbbb\",\
+             route=\"/chat/completions\",exception_status=\"{status}\",exception_class=\"{class}\"}} 20\n"
+        )
+    };
+    let of = |what, canary: String| window(&canary, &total("aaaaaaaaaa", "200"), share(what, Preset::Litellm));
+    for (status, bad, idle) in [
+        ("200", 0, 0),
+        ("500", 20, 0),
+        ("404", 20, 0),
+        ("302", 20, 0),
+        ("429", 0, 20),
+        ("499", 0, 20),
+        ("None", 0, 20),
+        ("", 0, 20),
+    ] {
+        let (canary, _, none) = of(Share::Errors, total("bbbbbbbbbb", status));
+        assert_eq!((canary, none), (Side::count(bad, 20), idle), "{status:?}");
+    }
+    assert_eq!(of(Share::Throttled, total("bbbbbbbbbb", "429")).0, Side::count(20, 20));
+    // With it nothing counts twice, and its classes are surer.
+    for (status, class, bad) in [
+        ("500", "Openai.InternalServerError", 20),
+        ("400", "Bedrock.ServiceQuotaExceededException", 0),
+        ("429", "Openai.RateLimitError", 0),
+        ("None", "Exception", 20),
+    ] {
+        let canary = total("bbbbbbbbbb", status) + &failed(status, class);
+        assert_eq!(of(Share::Errors, canary).0, Side::count(bad, 20), "{status} {class}");
+    }
+}
+
+#[test]
+fn throttling_is_refused_where_a_source_has_classes_of_statuses_alone() {
+    let text = |status: &str| {
+        format!(
+            "nginx_ingress_controller_requests{{namespace=\"fintech\",service=\"shop-aaaaaaaaaa\",status=\"{status}\"}} 50\n"
+        )
+    };
+    let throttled = || share(Share::Throttled, Preset::Nginx);
+    let why = preflight(&(text("2xx") + &text("4xx")), throttled()).unwrap_err();
+    assert_eq!(
+        why,
+        "nginx_ingress_controller_requests of stable has classes of statuses alone in status, so that no 429 could be seen: this \
+         gate could never fail; let the source write whole statuses"
+    );
+    assert_eq!(preflight(&(text("200") + &text("429")), throttled()), Ok(None));
+}
+
+#[test]
+fn kinds_that_only_a_model_server_counts_say_so() {
+    let calls = format!("{REQUESTS} 50\n");
+    let why = preflight(&calls, share(Share::Truncated, Preset::Vllm)).unwrap_err();
+    assert!(
+        why.starts_with(
+            "answers that were cut off at the limit of their length are counted by vLLM alone, and stable has no series \
+             vllm:request_success_total with "
+        ) && why.contains("count them in the application and write ratio: {bad: 'answers_total{finish_reason=\"length\"}'"),
+        "{why}"
+    );
+    let full = gate("full", GateKind::Saturation { max_cache_ppm: Some(900_000), max_queue: None }, Preset::Vllm);
+    let why = preflight(&calls, full).unwrap_err();
+    assert!(
+        why.starts_with("how full a model server is only vLLM says, and stable has no series vllm:kv_cache"),
+        "{why}"
+    );
 }

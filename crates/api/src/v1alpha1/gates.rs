@@ -10,8 +10,8 @@ pub struct Gate {
     /// Failed responses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error_rate: Option<Share>,
-    /// Requests that the application refuses as its clients' own fault, with 4xx: compared beside the stable revision alone,
-    /// without a limit.
+    /// Requests that the application refuses as its clients' own fault, with 4xx, or sends elsewhere with a redirect:
+    /// compared beside the stable revision alone, without a limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_errors: Option<ClientErrors>,
     /// Slow responses.
@@ -81,7 +81,7 @@ pub struct Gate {
 pub enum GateKind<'a> {
     /// Failed responses.
     ErrorRate(&'a Share),
-    /// Requests that the application refuses as its clients' own fault, with 4xx.
+    /// Requests that the application refuses as its clients' own fault, with 4xx, or sends elsewhere.
     ClientErrors(&'a ClientErrors),
     /// Slow responses.
     Latency(&'a Slow),
@@ -191,9 +191,9 @@ pub struct Share {
     pub max: String,
 }
 
-/// The share of requests answered with 4xx, without 429 (too many) and 499 (the user left), must not be clearly larger
-/// than the stable revision's. There is no limit to set: how many clients send what nobody can serve is no property of a
-/// revision.
+/// The share of requests answered with 4xx, without 429 (too many) and 499 (the user left), or with a redirect (3xx without
+/// 304), must not be clearly larger than the stable revision's. There is no limit to set: how many clients send what nobody
+/// can serve is no property of a revision.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ClientErrors {}
 

@@ -118,7 +118,7 @@ fn find<'a>(plan: &'a Strategy, name: &str) -> Result<(usize, &'a Gate), Failure
 const fn unit(gate: &Gate) -> (&'static str, f64) {
     match gate.kind {
         GateKind::Share { what: Share::Errors, .. } => ("share of requests that fail", 1.0),
-        GateKind::Share { what: Share::ClientErrors, .. } => ("share of requests answered with 4xx", 1.0),
+        GateKind::Share { what: Share::ClientErrors, .. } => ("share of requests answered with 4xx or a redirect", 1.0),
         GateKind::Share { .. } => ("share of requests that are bad", 1.0),
         GateKind::Slow { .. } => ("share of requests that are slow", 1.0),
         GateKind::Judged { .. } => ("share of answers that fail their evaluation", 1.0),

@@ -1,8 +1,11 @@
 #![allow(clippy::unwrap_used)]
 
-use super::{Counted, Ending, GRPC, PARTS, Told, UNTOLD, WORDS, letters, stem};
+use super::{
+    Counted, Ending, Told, UNTOLD,
+    spelling::{BEGINNINGS, GRPC, PHRASES, WORDS, letters, stem},
+};
 use crate::{labels::Labels, presets, series::Series};
-use Ending::{Failed, Good, Left, Refused, Throttled};
+use Ending::{Failed, Good, Left, Redirected, Refused, Throttled, Unknown};
 use microapp_core::strategy::Preset;
 
 fn series(labels: &[(&str, &str)]) -> Series {
@@ -147,7 +150,31 @@ const CALLS: &[(Ending, &[&str])] = &[
             "Exception",
             "4290",
             "17",
+            "302",
             "_OTHER",
+            // Words that hold a word of another meaning, and numbers that are no status.
+            "NoQuotaConfigured",
+            "QuotaPolicyNotFound",
+            "InvalidQuotaError",
+            "ThrottleConfigError",
+            "ThrottlingNotConfiguredException",
+            "InvalidRateLimitError",
+            "rate_limit_config_error",
+            "OverloadedMethodError",
+            "method_overloaded_ambiguously",
+            "cancel_scope_error",
+            "CancelFailed",
+            "SubscriptionCancelledError",
+            "NotCancellableError",
+            "TimeoutCancellationException",
+            "ClientDisconnectHandlerError",
+            "TooManyRequestsConfigError",
+            "resource_exhausted_handler_error",
+            "timeout after 499 ms",
+            "no route to 10.0.0.1, port 429",
+            "max_tokens 429 is more than the model has",
+            "the request for a quota of 500 was denied",
+            "the user cancelled his plan",
         ],
     ),
     (
@@ -219,6 +246,16 @@ const CALLS: &[(Ending, &[&str])] = &[
             "anthropic.OverloadedError",
             "engine_overloaded_error",
             "Overloaded",
+            "RATE_LIMIT",
+            "ratelimitexceeded",
+            "OpenAI::RateLimitError",
+            "aiohttp.web_exceptions.HTTPTooManyRequests",
+            "Too Many Requests",
+            "Rate limit exceeded: 20 requests a minute",
+            "Request failed with status code 429",
+            "Response status code does not indicate success: 429 (Too Many Requests).",
+            "rpc error: code = ResourceExhausted desc = quota of the project",
+            "An error occurred (ThrottlingException) when calling the InvokeModel operation: Too many requests",
         ],
     ),
     (
@@ -257,6 +294,10 @@ const CALLS: &[(Ending, &[&str])] = &[
             "uvicorn.protocols.utils.ClientDisconnected",
             "client_disconnect",
             "ClientClosedRequestError",
+            "rpc error: code = Canceled desc = context canceled",
+            "Post \"https://api.openai.com/v1/chat/completions\": context canceled",
+            "net/http: request canceled",
+            "tokio::task::JoinError::Cancelled",
         ],
     ),
 ];
@@ -274,12 +315,15 @@ fn a_call_to_a_model_ends_as_its_error_says_in_every_spelling() {
 #[test]
 fn the_table_can_be_found_in() {
     let mut seen = std::collections::BTreeSet::new();
-    for (word, status) in GRPC.iter().chain(WORDS).chain(PARTS) {
+    for (word, status) in GRPC.iter().chain(WORDS).chain(BEGINNINGS) {
         assert_eq!((letters(word).as_str(), stem(word)), (*word, *word));
-        assert!(seen.insert(*word) || *word == "resourceexhausted", "{word}");
+        assert!(seen.insert(*word), "{word}");
         assert!((200..600).contains(status), "{word}");
     }
     assert_eq!(GRPC.len(), 17);
+    for (phrase, status) in PHRASES {
+        assert!(letters(phrase) == *phrase && (200..600).contains(status), "{phrase}");
+    }
 }
 
 const HTTP: Told = Told { status: "code", error: "error_type", ..UNTOLD };
@@ -287,17 +331,59 @@ const HTTP: Told = Told { status: "code", error: "error_type", ..UNTOLD };
 #[test]
 fn a_request_of_a_user_ends_as_its_status_says() {
     for (ending, statuses) in [
-        (Good, &["", "100", "200", "204", "206", "302", "304", "2xx", "3xx", "2"][..]),
+        (
+            Good,
+            &[
+                "101",
+                "200",
+                "204",
+                "206",
+                "304",
+                "1xx",
+                "2xx",
+                "2",
+                "200 OK",
+                "OK",
+                "ok",
+                "HTTPStatus.OK",
+                "Not Modified",
+            ][..],
+        ),
+        (Redirected, &["300", "301", "302", "303", "307", "308", "3xx", "3XX", "3", "302 Found", "Temporary Redirect"]),
         (Refused, &["400", "401", "403", "404", "408", "413", "422", "431", "451", "4xx", "4XX", "4", "404 Not Found"]),
-        (Throttled, &["429", "429 Too Many Requests"]),
-        (Left, &["499", "0"]),
-        (Failed, &["500", "501", "502", "503", "504", "529", "599", "5xx", "5", "500.0", "503 Service Unavailable"]),
+        (Throttled, &["429", "429 Too Many Requests", "HTTPStatus.TOO_MANY_REQUESTS"]),
+        (Left, &["499", "0", "000"]),
+        (
+            Failed,
+            &[
+                "500",
+                "501",
+                "502",
+                "503",
+                "504",
+                "529",
+                "599",
+                "5xx",
+                "5",
+                "500.0",
+                "503 Service Unavailable",
+                "INTERNAL_SERVER_ERROR",
+            ],
+        ),
+        // Nobody knows: no answer yet, and no status at all.
+        (
+            Unknown,
+            &[
+                "", "None", "null", "-", "-1", "-200", "+200", "1.5", "99", "20", "2000", "100", "102", "103", "7",
+                "9xx", "xx", "xxx", "UNKNOWN", "unknown", "success", "aborted", "NaN",
+            ],
+        ),
     ] {
         for status in statuses {
             assert_eq!(HTTP.ending(Counted::Users, &series(&[("code", status)])), ending, "{status:?}");
             // What is said beside it changes nothing where it was no good answer.
             let also = series(&[("code", status), ("error_type", "openai.RateLimitError")]);
-            let with = if ending == Good { Failed } else { ending };
+            let with = if ending.is_bad() { ending } else { Failed };
             assert_eq!(HTTP.ending(Counted::Users, &also), with, "{status:?}");
         }
     }
@@ -306,7 +392,6 @@ fn a_request_of_a_user_ends_as_its_status_says() {
 #[test]
 fn an_answer_that_was_begun_well_broke_off_unless_its_user_left() {
     for (ending, errors) in [
-        (Good, &["", "None"][..]),
         (
             Left,
             &[
@@ -320,7 +405,7 @@ fn an_answer_that_was_begun_well_broke_off_unless_its_user_left() {
                 "context canceled",
                 "AbortError",
                 "499",
-            ],
+            ][..],
         ),
         (
             Failed,
@@ -332,6 +417,7 @@ fn an_answer_that_was_begun_well_broke_off_unless_its_user_left() {
                 "openai.RateLimitError",
                 "openai.BadRequestError",
                 "TimeoutError",
+                "cancel_scope_error",
                 "_OTHER",
                 "500",
                 "OK",
@@ -348,17 +434,40 @@ fn an_answer_that_was_begun_well_broke_off_unless_its_user_left() {
             }
         }
     }
+    for error in ["", "None"] {
+        for (status, ending) in [("200", Good), ("", Unknown)] {
+            let series = series(&[("code", status), ("error_type", error)]);
+            assert_eq!(HTTP.ending(Counted::Users, &series), ending, "{status:?} {error:?}");
+        }
+    }
+}
+
+/// Linkerd classifies whole responses.
+#[test]
+fn a_class_tells_where_no_status_does() {
+    let told = Told { class: "class", ..HTTP };
+    for (status, class, ending) in [
+        ("", "success", Good),
+        ("", "failure", Failed),
+        ("", "", Unknown),
+        ("200", "", Good),
+        ("-1", "success", Unknown),
+    ] {
+        let series = series(&[("code", status), ("class", class)]);
+        assert_eq!(told.ending(Counted::Users, &series), ending, "{status} {class}");
+    }
 }
 
 #[test]
 fn a_grpc_request_ends_as_its_own_status_says() {
     let told = Told { status: "code", grpc: "grpc", ..UNTOLD };
     for (ending, statuses) in [
-        (Good, &["", "0", "OK"][..]),
+        (Good, &["", "0", "OK", "ok"][..]),
+        (Unknown, &["17", "-1", "99", "whatever"]),
         (Left, &["1", "CANCELLED", "Canceled", "The operation was cancelled"]),
         (Failed, &["2", "4", "12", "13", "14", "15", "UNKNOWN", "Unknown error", "DEADLINE_EXCEEDED", "UNAVAILABLE"]),
         (Refused, &["3", "5", "6", "7", "9", "10", "11", "16", "INVALID_ARGUMENT", "NotFound", "UNAUTHENTICATED"]),
-        (Throttled, &["8", "RESOURCE_EXHAUSTED"]),
+        (Throttled, &["8", "RESOURCE_EXHAUSTED", "Some resource has been exhausted"]),
     ] {
         for status in statuses {
             let labels = series(&[("code", "200"), ("grpc", status)]);
@@ -377,6 +486,8 @@ fn a_grpc_request_ends_as_its_own_status_says() {
         ("http", "0", Left),
         ("http", "404", Refused),
         ("websocket", "101", Good),
+        ("http", "", Unknown),
+        ("grpc", "", Unknown),
     ] {
         let labels = series(&[("code", code), ("protocol", protocol)]);
         assert_eq!(told.ending(Counted::Users, &labels), ending, "{protocol} {code}");
@@ -441,9 +552,13 @@ fn a_good_answer_is_one_that_ended_in_no_other_way() {
         assert_eq!(litellm.is_good(&series(&[("status_code", status)])), good, "{status}");
     }
     let http = presets::definition(Preset::OtelHttp);
-    for (status, error, good) in
-        [("200", "", true), ("200", "ConnectionError", false), ("401", "", false), ("500", "500", false)]
-    {
+    for (status, error, good) in [
+        ("200", "", true),
+        ("200", "ConnectionError", false),
+        ("401", "", false),
+        ("500", "500", false),
+        ("-1", "", false),
+    ] {
         let series = series(&[("http_response_status_code", status), ("error_type", error)]);
         assert_eq!(http.is_good(&series), good, "{status} {error}");
     }

@@ -15,7 +15,8 @@ pub(super) static DEFINITION: Definition = Definition {
     side: Some(Counted::Calls),
     requests: &["litellm_proxy_total_requests_metric_total"],
     user: |series| is_answer(series.label("route")),
-    answered: Some(Told { status: "status_code", ..UNTOLD }),
+    // One that has no status has not been seen to be answered.
+    answered: Some(Told { status: "status_code", silent: Ending::Unknown, ..UNTOLD }),
     ended: TOLD,
     throttled: TOLD,
     durations: &["litellm_request_total_latency_metric"],

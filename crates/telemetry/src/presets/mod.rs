@@ -203,18 +203,6 @@ pub(crate) enum Place {
     Of(&'static str),
 }
 
-impl Place {
-    /// The part of a series whose requests `are_bad`. `is_request`: it is of the counter that has all of them.
-    fn part(self, series: &Series, is_request: bool, are_bad: impl Fn() -> bool) -> Option<Part> {
-        match self {
-            Self::Nowhere => None,
-            Self::Beside(name) if series.name() == name => are_bad().then_some(Part::Bad),
-            Self::Beside(_) => is_request.then_some(Part::Total { bad: false }),
-            Self::Requests | Self::Of(_) => is_request.then(|| Part::Total { bad: are_bad() }),
-        }
-    }
-}
-
 impl Which {
     const fn place(self) -> Place {
         match self {
@@ -255,28 +243,55 @@ impl Definition {
 
     /// The part that a series plays in a gate of shares. `is_request`: it is of the pinned counter and of users.
     pub(crate) fn share(&self, what: &Share, series: &Series, is_request: bool) -> Option<Part> {
-        let are_bad = || match what {
-            Share::Errors => self.ends(self.ended, series, Ending::Failed),
-            Share::ClientErrors => self.ends(self.refused, series, Ending::Refused),
-            Share::Throttled => self.ends(self.throttled, series, Ending::Throttled),
-            Share::Truncated => self.truncated.is_some_and(|cut| series.label(cut.label) == cut.value),
-            Share::Ratio { .. } => false,
+        let so: &[Ending] = match what {
+            Share::Errors => &[Ending::Failed],
+            Share::ClientErrors => &[Ending::Refused, Ending::Redirected],
+            Share::Throttled => &[Ending::Throttled],
+            Share::Truncated | Share::Ratio { .. } => &[],
         };
-        self.place(what).part(series, is_request, || (self.user)(series) && are_bad())
+        let ended = |told: Option<Told>| told.zip(self.side).map(|(told, side)| told.ending(side, series));
+        let is_bad = |ending: Option<Ending>| match what {
+            Share::Truncated => self.truncated.is_some_and(|cut| series.label(cut.label) == cut.value),
+            Share::Errors | Share::ClientErrors | Share::Throttled | Share::Ratio { .. } => {
+                ending.is_some_and(|ending| so.contains(&ending))
+            }
+        };
+        let ending = ended(self.which(what).told());
+        match (self.place(what), self.answered) {
+            (Place::Nowhere, _) => None,
+            (Place::Beside(name), _) if series.name() == name && !(self.user)(series) => None,
+            (Place::Beside(name), Some(_)) if series.name() == name => Some(Part::Beside { bad: is_bad(ending) }),
+            (Place::Beside(name), None) if series.name() == name => {
+                // Who cannot tell those that were throttled has them among the refused ones.
+                let is_none = |ending: Ending| ending.is_none() || ending == Ending::Refused;
+                let unanswered = || (*what == Share::Errors && ending.is_some_and(is_none)).then_some(Part::Unanswered);
+                if is_bad(ending) { Some(Part::Bad) } else { unanswered() }
+            }
+            (Place::Beside(_), Some(_)) => {
+                let (good, ending) = (self.is_good(series), ended(self.answered));
+                is_request.then(|| Part::Told { good, bad: is_bad(ending) })
+            }
+            (Place::Beside(_), None) => is_request.then_some(Part::Total { bad: false }),
+            (Place::Requests | Place::Of(_), _) => {
+                is_request.then(|| Part::Total { bad: (self.user)(series) && is_bad(ending) })
+            }
+        }
     }
 
     /// Did the requests of this series end well: did none fail, was none refused or throttled, and did no client leave?
     pub(crate) fn is_good(&self, series: &Series) -> bool {
-        // A counter that says it of every request says nothing of one that it has no word for.
-        let said = self
-            .answered
-            .is_none_or(|told| series.label(told.status).starts_with(|digit: char| digit.is_ascii_digit()));
-        said && self.ending(series).is_none_or(|ending| ending == Ending::Good)
+        self.ending(series).is_none_or(|ending| matches!(ending, Ending::Good | Ending::Redirected))
     }
 
-    /// Did they end in neither way: were they refused since there were too many, or did their clients leave?
+    /// Did they end in neither way: were they refused since there were too many, did their clients leave, or does nobody know?
     pub(crate) fn is_unanswered(&self, series: &Series) -> bool {
-        self.ending(series).is_some_and(|ending| matches!(ending, Ending::Throttled | Ending::Left))
+        self.ending(series).is_some_and(Ending::is_none)
+    }
+
+    /// Does the counter of a gate of shares say in no known word how the requests of this series ended?
+    pub(crate) fn is_unknown(&self, what: &Share, series: &Series) -> bool {
+        let told = self.which(what).told().zip(self.side);
+        told.is_some_and(|(told, side)| told.ending(side, series) == Ending::Unknown)
     }
 
     /// How the requests of this series of the counter of requests ended, as far as that counter tells it.
@@ -286,10 +301,6 @@ impl Definition {
             Which::None | Which::Beside(..) | Which::Of(..) => None,
         });
         told.zip(self.side).map(|(told, side)| told.ending(side, series))
-    }
-
-    fn ends(&self, which: Which, series: &Series, so: Ending) -> bool {
-        which.told().zip(self.side).is_some_and(|(told, side)| told.ending(side, series) == so)
     }
 
     /// The label that says of every request how it ended, in each generation, where there is one: without it no bad one
