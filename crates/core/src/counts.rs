@@ -43,6 +43,8 @@ pub enum Unknown {
     TokensMissing,
     /// Answers were counted before they were there: streams, measured only to their headers.
     StreamsUnmeasured,
+    /// More streams began than were counted at their end: broken off, or left, and counted nowhere.
+    StreamsUnfinished,
     /// The comparison is void: another evaluator or another model than the pinned one.
     Void,
     /// The canary gets a fifth, or five times, of the requests that its weight should bring.
@@ -84,6 +86,7 @@ impl Unknown {
             Self::UnknownModel => "UnknownModel",
             Self::TokensMissing => "TokensMissing",
             Self::StreamsUnmeasured => "StreamsUnmeasured",
+            Self::StreamsUnfinished => "StreamsUnfinished",
             Self::Void => "Void",
             Self::ShareMismatch => "ShareMismatch",
             Self::Saturated => "Saturated",
@@ -294,6 +297,22 @@ pub struct Watch {
     /// Per target whose counters stepped back although nothing restarted: what is not believed of it, and since when.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub doubts: BTreeMap<String, Doubt>,
+    /// Per gate that counts failed calls: the streams of this step that began, and what became of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub streams: BTreeMap<String, Streams>,
+}
+
+/// Streams that began, and those that were counted when they ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Streams {
+    /// Counted since then, in milliseconds since the epoch: the last change of the weight.
+    pub since: i64,
+    /// The canary's: begun, ended.
+    pub canary: [u64; 2],
+    /// Stable's: begun, ended.
+    pub stable: [u64; 2],
+    /// The canary has more that did not end than may be on their way, or are missing at stable too: nothing passes.
+    pub open: bool,
 }
 
 /// What is not believed of a target whose counters stepped back although nothing restarted: each scrape may have met

@@ -267,6 +267,10 @@ pub const fn unknown(why: Unknown) -> &'static str {
         Unknown::StreamsUnmeasured => {
             "has streams that were measured only to their headers, where stable's answers were measured to their end"
         }
+        Unknown::StreamsUnfinished => {
+            "has streams that began and were counted nowhere at their end, more than stable's: broken off, or left by their \
+             users"
+        }
         Unknown::Void => "compares nothing: another evaluator or model than the pinned one answers",
         Unknown::ShareMismatch => {
             "compares nothing: the canary does not get the share of the requests that its weight gives it"

@@ -36,6 +36,7 @@ mod tally;
 mod target;
 mod trust;
 mod twins;
+mod unfinished;
 mod value;
 mod window;
 mod words;

@@ -30,6 +30,10 @@ pub(crate) enum Part {
     Beside { bad: bool },
     /// Requests that nobody knows to be answered, counted beside the requests.
     Unanswered,
+    /// Streams whose first chunk was timed; by which of the source's histograms.
+    Begun(usize),
+    /// Streams that were timed to their end.
+    Ended,
     /// Answers that a mean is taken over; `counts`: those whose tokens were counted are counted beside.
     Answer { per: Per, counts: bool },
     /// Calls to the model that did not fail, where the mean is taken over something else.
@@ -65,9 +69,9 @@ impl Part {
         matches!(self, Self::Level { .. })
     }
 
-    /// Is it a sum of which no request has its own share, so that its first value may be large?
+    /// Is it no count of the requests of the gate, so that its first value may be larger than theirs?
     pub(crate) const fn is_sum(self) -> bool {
-        matches!(self, Self::Tokens(_) | Self::Money)
+        matches!(self, Self::Tokens(_) | Self::Money | Self::Begun(_) | Self::Ended)
     }
 
     /// A sample as the whole number that is counted: of pico-USD where it is money, of millionths of the limit where it
@@ -152,7 +156,10 @@ impl<'a> Reader<'a> {
                 }
                 is_bad.then_some(Part::Bad)
             }
-            GateKind::Share { what, .. } => self.definition.share(what, series, is_request()),
+            GateKind::Share { what, .. } => {
+                let stream = || self.pin.streams.as_ref()?.part(self.definition, series);
+                self.definition.share(what, series, is_request()).or_else(stream)
+            }
             // Matchers that do not read are matched by nothing.
             GateKind::Slow { own: Some(_), .. } if self.timed.is_none() => None,
             GateKind::Slow { .. } => self.slow(series),

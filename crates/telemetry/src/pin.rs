@@ -21,6 +21,7 @@ use crate::{
     scopes::{Miss, Scope},
     series::Series,
     streams::{self, Early, last},
+    unfinished::Followed,
     words,
 };
 
@@ -80,6 +81,9 @@ pub struct Pin {
     /// Stable's pods push their series: by which labels they are told apart. `None`: they are scraped.
     #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
     pub pushed: Option<Names>,
+    /// How streams of the source are followed to their end.
+    #[serde(rename = "b", default, skip_serializing_if = "Option::is_none")]
+    pub streams: Option<Followed>,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over a reference
@@ -118,7 +122,8 @@ impl Pin {
                     Place::Beside(name) => Some(name.to_owned()),
                     Place::Of(_) | Place::Requests | Place::Nowhere => None,
                 };
-                std::iter::once(self.family.clone()).chain(beside).collect()
+                let streams = self.streams.iter().flat_map(|streams| streams.names(definition));
+                std::iter::once(self.family.clone()).chain(beside).chain(streams).collect()
             }
             GateKind::Slow { .. } => presets::histogram(&self.family, self.form()),
             GateKind::Mean { .. }
@@ -192,7 +197,8 @@ fn family(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) ->
             let is_told = |series: &&Series| labels.iter().any(|label| !series.label(label).is_empty());
             let own = || streams::calls(definition, &family, stable);
             if labels.is_empty() || own().any(|series| is_told(&series) && !definition.is_unknown(what, series)) {
-                return of(family);
+                let streams = (*what == Share::Errors).then(|| Followed::of(definition, &family, stable)).flatten();
+                return Ok(Pin { family, streams, ..Pin::default() });
             }
             let said = |label: &&&str| own().any(|series| !series.label(label).is_empty());
             if let Some(label) = labels.iter().find(said) {

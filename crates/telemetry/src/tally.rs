@@ -5,7 +5,7 @@ use microapp_core::{
     strategy::GateKind,
 };
 
-use crate::{means, part::Part, presets::Verdict, streams};
+use crate::{means, part::Part, presets::Verdict, streams, unfinished::Begun};
 
 /// What one side of one gate adds up to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub(crate) struct Tally {
     /// Requests that their own counter tells not to be answered well, those of them that are bad, and how many were counted
     /// beside.
     told: [u64; 3],
+    begun: Begun,
+    ended: Option<u64>,
     upper: u64,
     lower: u64,
     cost: i128,
@@ -58,6 +60,8 @@ impl Tally {
                 self.told[2] += delta;
             }
             Part::Unanswered => self.unanswered += delta,
+            Part::Begun(place) => self.begun[place] += delta,
+            Part::Ended => *self.ended.get_or_insert_default() += delta,
             Part::Answer { per, counts } => {
                 self.total += delta;
                 self.per = per;
@@ -104,7 +108,9 @@ impl Tally {
     /// Both together.
     pub(crate) fn add(&mut self, other: &Self) {
         let Self { total, per, calls, counted, early, some, bad, upper, lower, cost, .. } = *other;
-        let Self { fail, pass, void, level, unnamed, idle, unanswered, told, .. } = *other;
+        let Self { fail, pass, void, level, unnamed, idle, unanswered, told, begun, ended, .. } = *other;
+        self.begun.iter_mut().zip(begun).for_each(|(own, more)| *own += more);
+        self.ended = self.ended.map_or(ended, |own| Some(own + ended.unwrap_or(0)));
         self.told.iter_mut().zip(told).for_each(|(own, more)| *own += more);
         self.total += total;
         self.per = self.per.max(per);
@@ -139,6 +145,16 @@ impl Tally {
     /// So many of its requests were throttled, or left.
     pub(crate) fn without_answer(&mut self, delta: u64) {
         self.unanswered += delta;
+    }
+
+    /// Streams that began: two histograms may time the same first chunk.
+    pub(crate) fn begun(&self) -> u64 {
+        self.begun.iter().copied().max().unwrap_or(0)
+    }
+
+    /// Streams that were timed to their end; `None`: nobody times them.
+    pub(crate) const fn ended(&self) -> Option<u64> {
+        self.ended
     }
 
     /// Requests that no Pass counts.

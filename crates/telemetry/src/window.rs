@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use microapp_core::{
-    counts::{Side, Sides, Unknown, Watch, Window},
+    counts::{Side, Sides, Streams, Unknown, Watch, Window},
     strategy::GateKind,
 };
 
@@ -15,6 +15,7 @@ use crate::{
     query::{Subject, forgotten, millis},
     tally::Tally,
     target::{Role, Target, median, pod_of},
+    unfinished::Times,
 };
 
 /// From the last byte of a scrape to its samples being there, in milliseconds.
@@ -86,6 +87,7 @@ pub(crate) struct View<'a> {
 pub(crate) fn windows(view: &View, watch: &Watch) -> (Vec<Window>, Watch) {
     let grid = Grid { start: watch.pace.origin.unwrap_or_else(|| view.subject.start()), length: view.length() };
     let mut pace = watch.pace;
+    let mut streams = watch.streams.clone();
     let first = watch.watermarks.values().map(|at| grid.index(*at)).max().map_or(1, |last| last + 1);
     let newest = view.sources.iter().filter_map(|source| source.target.answered.last()).copied().max();
     let last = newest.map_or(0, |at| grid.index(at));
@@ -95,7 +97,7 @@ pub(crate) fn windows(view: &View, watch: &Watch) -> (Vec<Window>, Watch) {
         if !view.complete(grid, index) {
             break;
         }
-        if let Some(window) = view.window(grid, index, first) {
+        if let Some(window) = view.window(grid, index, first, &mut streams) {
             found.push(window);
             next_index = index + 1;
             pace = pace.after(grid.end(index), grid.length, view.apart(grid, index, first));
@@ -104,7 +106,7 @@ pub(crate) fn windows(view: &View, watch: &Watch) -> (Vec<Window>, Watch) {
             }
         }
     }
-    let next = Watch { pace, ..view.watch(grid, next_index, !found.is_empty(), watch) };
+    let next = Watch { pace, streams, ..view.watch(grid, next_index, !found.is_empty(), watch) };
     (found, next)
 }
 
@@ -168,7 +170,7 @@ impl View<'_> {
     }
 
     /// One window; `None` where no target was scraped in it. What came too late for an earlier window counts here.
-    fn window(&self, grid: Grid, index: i64, first: i64) -> Option<Window> {
+    fn window(&self, grid: Grid, index: i64, first: i64, streams: &mut BTreeMap<String, Streams>) -> Option<Window> {
         let belongs = |at: i64| grid.index(at).max(first) == index;
         let mut gap = false;
         let mut inside = true;
@@ -191,7 +193,7 @@ impl View<'_> {
         for (place, gate) in self.subject.gates.iter().enumerate() {
             let result = match self.refused.get(&place) {
                 Some(unknown) => Err(*unknown),
-                None => self.sides(grid, index, place, &belongs),
+                None => self.sides(grid, index, place, &belongs, streams),
             };
             gates.insert(gate.name.clone(), result);
         }
@@ -199,13 +201,28 @@ impl View<'_> {
         Some(Window { end, length: grid.length as f64 / 1000.0, gates, gap, inside_step: inside })
     }
 
-    fn sides(&self, grid: Grid, index: i64, place: usize, belongs: &dyn Fn(i64) -> bool) -> Result<Sides, Unknown> {
-        let (canary, idle) = self.side(grid, index, place, Role::Canary, &|_, at| belongs(at.at))?;
-        let (stable, _) = self.side(grid, index, place, Role::Stable, &|_, at| belongs(at.at))?;
+    fn sides(
+        &self,
+        grid: Grid,
+        index: i64,
+        place: usize,
+        belongs: &dyn Fn(i64) -> bool,
+        streams: &mut BTreeMap<String, Streams>,
+    ) -> Result<Sides, Unknown> {
+        let (canary, own) = self.side(grid, index, place, Role::Canary, &|_, at| belongs(at.at))?;
+        let (stable, others) = self.side(grid, index, place, Role::Stable, &|_, at| belongs(at.at))?;
+        let idle = if canary.is_some() { own.passes_nothing() } else { 0 };
+        let gate = &self.subject.gates[place].name;
+        if let Some(followed) = self.pins.get(gate).and_then(|pin| pin.streams) {
+            let since = self.subject.step_since.map_or_else(|| self.begin(), millis);
+            let times = Times { since, end: grid.end(index), length: grid.length };
+            let next = followed.take(streams.get(gate), &[own, others], times);
+            streams.insert(gate.clone(), next);
+        }
         Ok(Sides { canary, stable, near: self.near(grid, index, place), idle })
     }
 
-    /// One side, and how many of its requests count for no Pass: `None` where none of its targets answered within three
+    /// One side, and what it adds up: `None` where none of its targets answered within three
     /// intervals.
     fn side(
         &self,
@@ -214,7 +231,7 @@ impl View<'_> {
         place: usize,
         role: Role,
         takes: &dyn Fn(&Source, &Increment) -> bool,
-    ) -> Result<(Option<Side>, u64), Unknown> {
+    ) -> Result<(Option<Side>, Tally), Unknown> {
         let end = grid.end(index);
         let mut sum = Tally::default();
         let mut present = false;
@@ -234,7 +251,7 @@ impl View<'_> {
         if let Some(unknown) = worst {
             return Err(unknown);
         }
-        if present { Ok((Some(sum.side(kind)?), sum.passes_nothing())) } else { Ok((None, 0)) }
+        Ok((if present { Some(sum.side(kind)?) } else { None }, sum))
     }
 
     /// Stable's neighbours, where its pods are scraped at other moments than the canary's. Only what is known whenever
@@ -302,6 +319,7 @@ impl View<'_> {
             per: before.per.clone(),
             pace: before.pace,
             doubts,
+            streams: BTreeMap::new(),
         }
     }
 

@@ -386,6 +386,10 @@ impl<'a> Context<'a> {
         if view.verdict == Verdict::Pass && is_free(&state.seen.step) {
             (view.verdict, view.unknown) = (Verdict::Unknown, Some(Unknown::TokensMissing));
         }
+        let undecided = view.verdict == Verdict::Pass || view.unknown == Some(Unknown::Undecided);
+        if undecided && self.evidence.watch.streams.get(&gate.name).is_some_and(|streams| streams.open) {
+            (view.verdict, view.unknown) = (Verdict::Unknown, Some(Unknown::StreamsUnfinished));
+        }
         view
     }
 

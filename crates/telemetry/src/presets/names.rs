@@ -66,7 +66,8 @@ pub(crate) fn witnesses(gate: &Gate, scheme: Scheme) -> Vec<String> {
     let all = |bases: &[&str], suffix: &str| bases.iter().map(|base| format!("{base}{suffix}")).collect::<Vec<_>>();
     match gate.kind {
         GateKind::Share { what: Share::Errors, .. } if definition.names_answers => {
-            [all(definition.first_token, "_count"), all(definition.generation, "_count")].concat()
+            let times = all(definition.durations, "_bucket");
+            [all(definition.first_token, "_count"), all(definition.generation, "_count"), times].concat()
         }
         GateKind::Slow { what: Slow::Response, .. } if definition.names_answers => {
             [all(definition.durations, "_sum"), all(otel_http::DEFINITION.durations, "_sum")].concat()

@@ -6,6 +6,7 @@
 mod common;
 mod means;
 mod proxies;
+mod unfinished;
 
 use common::{exposition::Exposed, exposition::capture, *};
 use microapp_core::{
