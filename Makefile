@@ -36,6 +36,7 @@ lint: ## formatting, clippy, and cargo-deny's checks (advisories, licenses, bans
 gen: ## everything that is generated
 	cargo run -q --locked -p microapp-api --example gen-crds > $(CRD).new && mv $(CRD).new $(CRD)
 	deploy/gen.sh copies
+	UPDATE_GOLDEN=1 cargo test -q --workspace --locked --exclude microapp-e2e --test operator the_page_is_what_the_table_says
 
 bench: lab ## the figures, one JSON object a line
 	deploy/bench.sh

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use microapp_api::{conditions::Cause, labels::route as labels};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use crate::revision::Revision;
 
@@ -17,6 +18,7 @@ pub struct Aborted {
     /// The attempt that it ends.
     pub attempt: i64,
     /// Why.
+    #[serde(deserialize_with = "cause")]
     pub cause: Cause,
     /// The gate that failed.
     #[serde(default)]
@@ -45,7 +47,7 @@ pub struct Aborted {
 #[serde(default, rename_all = "camelCase")]
 pub struct Tokens {
     /// Verb → token.
-    #[serde(flatten)]
+    #[serde(flatten, deserialize_with = "texts")]
     pub taken: BTreeMap<String, String>,
 }
 
@@ -91,8 +93,24 @@ pub struct Rejected {
 impl Rejected {
     fn parse(text: &str) -> Option<Self> {
         let (revision, cause) = text.split_once('=').unwrap_or((text, "Command"));
-        Some(Self { revision: Revision::parse(revision)?, cause: cause.parse().ok()? })
+        Some(Self { revision: Revision::parse(revision)?, cause: known(cause) })
     }
+}
+
+/// A later version may know more causes. One that is not known here rejects: an operator that is set back must neither
+/// lose the register over it nor try again what was ended.
+fn known(cause: &str) -> Cause {
+    cause.parse().unwrap_or(Cause::Command)
+}
+
+fn cause<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cause, D::Error> {
+    Ok(known(&String::deserialize(deserializer)?))
+}
+
+/// Tokens are texts; whatever else a later version keeps beside them is none.
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    let all = BTreeMap::<String, Value>::deserialize(deserializer)?;
+    Ok(all.into_iter().filter_map(|(verb, token)| Some((verb, token.as_str()?.to_owned()))).collect())
 }
 
 /// What the annotations of the route say.

@@ -22,8 +22,8 @@ use crate::{
 pub(crate) enum Next {
     /// Something was written: look again at once.
     Again,
-    /// Somebody else was faster: look again in a moment.
-    Contested,
+    /// Somebody else was faster: look again in a moment. With `true` it was a lower, which waits less.
+    Contested(bool),
     /// A lower does not get through. With `true` that is told first, and then it is tried again.
     Blocked(bool),
     /// Nothing to do so long, if nothing wakes us; `None`: nothing at all.
@@ -117,7 +117,7 @@ pub(crate) async fn pass(member: &mut Member) -> Result<Next, PassError> {
     report(&fleet, &told);
     Ok(match outcome {
         Outcome::Written { .. } => Next::Again,
-        Outcome::Stale => Next::Contested,
+        Outcome::Stale => Next::Contested(matches!(plan.write, Some(Write::Lower(_)))),
         Outcome::Refused(message) => {
             member.memory.refuse(&world, message, now);
             Next::Again

@@ -88,6 +88,12 @@ impl Fleet {
         self.gates.alive(kind, scope);
     }
 
+    /// A watch that is open says nothing, not even that it ends.
+    pub(crate) fn silent(&self, kind: Kind, scope: Option<&str>) {
+        self.context.metrics.watch_error(kind, scope);
+        self.gates.silent(kind, scope);
+    }
+
     /// A watch or its list failed.
     pub(crate) fn failing(&self, kind: Kind, scope: Option<&str>) {
         self.context.metrics.watch_error(kind, scope);

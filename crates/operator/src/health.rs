@@ -48,6 +48,8 @@ struct Watched {
     listed: bool,
     /// Since when it has been failing.
     failing: Option<Instant>,
+    /// It was open and said nothing, not even that it ends. A list does not mend that.
+    silent: bool,
 }
 
 impl Watched {
@@ -103,15 +105,25 @@ impl Gates {
 
     pub(crate) fn listed(&self, kind: Kind, scope: Option<&str>) {
         self.update(kind, scope, |watched| {
-            let changed = !watched.listed || watched.failing.is_some();
-            *watched = Watched { listed: true, failing: None };
+            let failing = watched.failing.filter(|_| watched.silent);
+            let changed = !watched.listed || watched.failing != failing;
+            *watched = Watched { listed: true, failing, ..*watched };
             changed
         });
     }
 
     /// It brought something, or it could be opened.
     pub(crate) fn alive(&self, kind: Kind, scope: Option<&str>) {
-        self.update(kind, scope, |watched| watched.listed && watched.failing.take().is_some());
+        self.update(kind, scope, |watched| {
+            watched.silent = false;
+            watched.listed && watched.failing.take().is_some()
+        });
+    }
+
+    /// It was open and said nothing until long after its end.
+    pub(crate) fn silent(&self, kind: Kind, scope: Option<&str>) {
+        self.update(kind, scope, |watched| !std::mem::replace(&mut watched.silent, true));
+        self.failing(kind, scope);
     }
 
     pub(crate) fn failing(&self, kind: Kind, scope: Option<&str>) {

@@ -29,6 +29,8 @@ const BACKOFF: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(
 const REFUSED: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(120)];
 /// After a write that somebody else was faster than, doubled each time.
 const CONTESTED: [Duration; 2] = [Duration::from_millis(5), Duration::from_secs(10)];
+/// The same for a lower, which is through within five seconds whatever came before.
+const OVERTAKEN: [Duration; 2] = [Duration::from_millis(5), Duration::from_secs(2)];
 /// After a lower that did not get through: with its own deadline always within five seconds.
 const BLOCKED: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(2)];
 /// No timer at all.
@@ -105,8 +107,9 @@ impl Member {
                     self.blocked = self.blocked.saturating_add(1);
                     return pause;
                 }
-                Ok(Next::Contested) => {
-                    tokio::time::sleep(delay(CONTESTED, self.contested)).await;
+                Ok(Next::Contested(lower)) => {
+                    let pause = if lower { OVERTAKEN } else { CONTESTED };
+                    tokio::time::sleep(delay(pause, self.contested)).await;
                     self.contested = self.contested.saturating_add(1);
                 }
                 Ok(Next::Sleep(how_long)) => {

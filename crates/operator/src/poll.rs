@@ -31,6 +31,9 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(15);
 /// A refusal of preflight is looked at again after so long.
 const REFUSED: SignedDuration = SignedDuration::from_secs(15);
+/// Between two questions lie no more than two intervals, or than this where that is more: while a clock is hours behind, the
+/// next scrape seems hours away.
+const LATEST: SignedDuration = REFUSED;
 
 /// The questions of one rollout, one at a time.
 #[derive(Debug)]
@@ -106,9 +109,22 @@ impl Poller {
     /// By the targets' own scrapes, and never more often than four times an interval.
     fn due(&self, context: &Context, ask: &Ask, judgement: &Judgement, interval: f64, now: Timestamp) -> Timestamp {
         let Some((last, asked)) = &self.last else { return now };
-        if asked != ask {
+        // One that was asked in the future was asked by a clock that has been put right since.
+        if asked != ask || *last > now {
             return now;
         }
+        let latest = SignedDuration::try_from_secs_f64(2.0 * interval).unwrap_or(LATEST).max(LATEST);
+        self.expected(context, (*last, ask), judgement, interval, now).min(last.saturating_add(latest).unwrap_or(now))
+    }
+
+    fn expected(
+        &self,
+        context: &Context,
+        (last, ask): (Timestamp, &Ask),
+        judgement: &Judgement,
+        interval: f64,
+        now: Timestamp,
+    ) -> Timestamp {
         let span = |seconds: f64| SignedDuration::from_millis((seconds * 1000.0) as i64);
         let at = |delay: SignedDuration| last.checked_add(delay).unwrap_or(now);
         if self.failures > 0 {

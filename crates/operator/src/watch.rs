@@ -51,6 +51,8 @@ enum Ended {
     Over,
     /// What it asked for is not kept any more: a list comes first.
     Expired,
+    /// It was open and said nothing, not even that it ends.
+    Silent,
     Failed(CallError),
 }
 
@@ -70,6 +72,8 @@ impl Watch {
     async fn live(&self) {
         let mut version = None;
         let mut patience = PATIENCE[0];
+        // To be open is no sign of life of a watch that was silent when it was open before.
+        let mut silent = false;
         loop {
             let begun = Instant::now();
             let ended = match &mut version {
@@ -80,10 +84,20 @@ impl Watch {
                     }
                     Err(error) => Ended::Failed(error),
                 },
-                Some(version) => self.follow(version).await,
+                Some(version) => self.follow(version, silent).await,
             };
             let scope = self.scope.as_deref();
+            silent = match ended {
+                Ended::Silent => true,
+                Ended::Over => false,
+                Ended::Expired | Ended::Failed(_) => silent,
+            };
             match ended {
+                Ended::Silent => {
+                    tracing::warn!(kind = self.kind.as_str(), namespace = scope.unwrap_or("all"), "a watch is silent");
+                    self.fleet.silent(self.kind, scope);
+                    version = None;
+                }
                 Ended::Over => {
                     patience = PATIENCE[0];
                     self.fleet.alive(self.kind, scope);
@@ -157,15 +171,15 @@ impl Watch {
     }
 
     /// One watch, from `version` on, which goes with it.
-    async fn follow(&self, version: &mut String) -> Ended {
-        match self.events(version).await {
+    async fn follow(&self, version: &mut String, silent: bool) -> Ended {
+        match self.events(version, silent).await {
             Ok(ended) => ended,
             Err(CallError::Gone) => Ended::Expired,
             Err(error) => Ended::Failed(error),
         }
     }
 
-    async fn events(&self, version: &mut String) -> Result<Ended, CallError> {
+    async fn events(&self, version: &mut String, silent: bool) -> Result<Ended, CallError> {
         let (kind, scope) = (self.kind, self.scope.as_deref());
         let client = self.fleet.context().cluster.client();
         let parameters =
@@ -184,12 +198,16 @@ impl Watch {
         let begun = timeout_at(end, client.request_stream(request)).await;
         let stream = begun.map_err(|_| CallError::Timeout)?.map_err(|error| CallError::of(error, "watch", kind))?;
         let mut stream = std::pin::pin!(stream);
-        self.fleet.alive(kind, scope);
+        if !silent {
+            self.fleet.alive(kind, scope);
+        }
         let mut text = Vec::new();
         loop {
             text.clear();
-            let read = timeout_at(end, stream.read_until(b'\n', &mut text)).await;
-            match read.map_err(|_| CallError::Timeout)? {
+            let Ok(read) = timeout_at(end, stream.read_until(b'\n', &mut text)).await else {
+                return Ok(Ended::Silent);
+            };
+            match read {
                 Ok(0) => return Ok(Ended::Over),
                 Ok(_) if !text.ends_with(b"\n") => return Err(CallError::Transport),
                 Ok(_) => {}

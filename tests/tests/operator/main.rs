@@ -8,6 +8,7 @@ mod capacity;
 mod catalogue;
 mod commands;
 mod ends;
+mod faults;
 mod forward;
 mod guard;
 mod hostile;

@@ -15,7 +15,7 @@ const STEPS: [f64; 3] = [1.0, 25.0, 100.0];
 const AWAY: Duration = Duration::from_secs(600);
 
 /// Nothing moves while it lasts, and the ramp goes on afterwards.
-async fn holds(fault: PromFault) {
+pub async fn holds(fault: PromFault) {
     let stage = Stage::at_one_percent().await;
     stage.prometheus.fault(Some(fault));
     sleep(AWAY).await;

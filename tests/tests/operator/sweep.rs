@@ -29,6 +29,7 @@ enum Scenario {
     Deleted,
     StatusWiped,
     NoData,
+    Commanded,
 }
 
 impl Scenario {
@@ -189,6 +190,12 @@ async fn play(scenario: Scenario, crash: Option<(usize, bool)>) -> (End, usize) 
             stage.command("abort", "a1");
             stage.until("it is reverted", |stage| stage.reads("Stalled", "True", "Command")).await;
         }
+        Scenario::Commanded => {
+            stage.upgrade(2);
+            stage.until("the first step", |stage| stage.weights() == [95, 5]).await;
+            stage.command("promote", "2/0:1 sure");
+            stage.until("the second revision is stable", |stage| stage.reads("Ready", "True", "Promoted")).await;
+        }
         Scenario::NoData => {
             stage.upgrade(2);
             stage.until("the first step", |stage| stage.weights() == [95, 5]).await;
@@ -208,7 +215,7 @@ async fn play(scenario: Scenario, crash: Option<(usize, bool)>) -> (End, usize) 
     assert!(came, "{scenario:?} {crash:?}: {taken} writes");
     sleep(Duration::from_secs(300)).await;
     assert_eq!(stage.writes(), end, "{scenario:?} {crash:?}: written at rest\n{stage:?}");
-    invariants::hold(&stage, &STEPS, false);
+    invariants::hold(&stage, &STEPS, scenario == Scenario::Commanded);
     if scenario != Scenario::Deleted {
         invariants::status_follows(&stage);
     }
@@ -367,4 +374,14 @@ async fn a_time_without_data_ends_the_same_when_the_operator_dies_before_any_wri
 #[tokio::test(start_paused = true)]
 async fn a_time_without_data_ends_the_same_when_the_operator_dies_after_any_write() {
     sweep(Scenario::NoData, true).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_promotion_by_command_ends_the_same_when_the_operator_dies_before_any_write() {
+    sweep(Scenario::Commanded, false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_promotion_by_command_ends_the_same_when_the_operator_dies_after_any_write() {
+    sweep(Scenario::Commanded, true).await;
 }

@@ -1,12 +1,14 @@
 //! Which state's step it is.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use microapp_api::conditions::{Cause, Reason};
 
 use super::{
     State, bake,
     capacity::{self, Capacity},
-    held, idle, preflight, ramp, rollback,
-    scene::{Scene, wake},
+    guard, held, idle, preflight, ramp, rollback,
+    scene::{Scene, after, wake},
+    urgent,
 };
 use crate::{
     plan::{Plan, Transition},
@@ -14,6 +16,9 @@ use crate::{
     strategy::Strategy,
     world::{Desired, Verb},
 };
+
+/// The clocks of two nodes may differ by so much.
+const SKEW: SignedDuration = SignedDuration::from_mins(1);
 
 /// The state that the register and the wish name, and its step.
 pub(super) fn step(scene: &Scene) -> Plan {
@@ -64,6 +69,9 @@ fn mend(scene: &Scene) -> Option<Plan> {
         // The plan is lost: what stands, stands.
         (Some(_), None) => false,
     };
+    if raised && let Some(lower) = unkept(scene) {
+        return Some(lower);
+    }
     if raised {
         let wanted = wanted.unwrap_or_default();
         let backends = match &scene.register.canary {
@@ -79,12 +87,19 @@ fn mend(scene: &Scene) -> Option<Plan> {
         let write = scene.transition(Transition::Repair, register, backends);
         return Some(scene.act(state, "RouteContested", message, write).note(true, "Repair"));
     }
-    // Without its beginning a step would never end.
-    if scene.register.canary.is_some() && scene.register.step.is_some() && scene.register.since.is_none() {
+    // Without its beginning a step would never end, and one that begins in two hours would be blind so long.
+    let latest = after(scene.now, SKEW);
+    let unbegun = scene.register.since.is_none_or(|since| since > latest);
+    if scene.register.canary.is_some() && scene.register.step.is_some() && unbegun {
         let register = Register { since: Some(scene.now), ..scene.register.clone() };
         let write = scene.transition(Transition::Command, register, scene.route.backends.clone());
-        let who = scene.route.stranger.as_deref().unwrap_or("somebody else");
-        let message = format!("{who} removed from the route when the step began; the step begins anew");
+        let message = match scene.register.since {
+            None => {
+                let who = scene.route.stranger.as_deref().unwrap_or("somebody else");
+                format!("{who} removed from the route when the step began; the step begins anew")
+            }
+            Some(since) => format!("the route says that the step begins at {since}, which is to come; it begins anew"),
+        };
         return Some(scene.act(state, "RouteContested", message, write).note(true, "Repair"));
     }
     if !scene.route.current && scene.spec().is_some() {
@@ -97,6 +112,17 @@ fn mend(scene: &Scene) -> Option<Plan> {
         ));
     }
     None
+}
+
+/// The API server takes the weights and does not keep them, so that a policy decides who reaches the canary. The one
+/// route that no policy can bend is the one without a canary.
+fn unkept(scene: &Scene) -> Option<Plan> {
+    let obstacle = scene.world.obstacle.as_ref()?;
+    let weights = obstacle.reason == Reason::RouteContested && obstacle.message.contains("backendRefs");
+    (weights && scene.register.canary.is_some() && guard::may_lower(scene)).then(|| {
+        let message = format!("{}; no weight can be given, so all traffic goes to stable", obstacle.message);
+        urgent::lower(scene, Cause::Inconclusive, message, |_| {})
+    })
 }
 
 /// Commands that change no weight: pause and resume.

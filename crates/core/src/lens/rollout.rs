@@ -5,14 +5,18 @@ use std::{
     sync::Arc,
 };
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use microapp_api::{
     conditions::Reason,
     labels::command,
     limits::{SENTENCE, TOKEN},
     text::clean,
-    v1alpha1::{ImagePolicy, MicroAppRolloutSpec, MicroAppRolloutStatus, Model},
+    v1alpha1::{
+        GateStatus, HistoryEntry, ImagePolicy, MicroAppRolloutSpec, MicroAppRolloutStatus, Model, PinnedPlan,
+        RejectedRevision,
+    },
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{
@@ -111,7 +115,27 @@ pub(super) fn model(stored: &Value) -> String {
 
 /// Status as it stands; one that does not read is as good as none, since all of it is a copy.
 pub(super) fn status(rollout: &Value) -> MicroAppRolloutStatus {
-    rollout.get("status").and_then(|status| MicroAppRolloutStatus::deserialize(status).ok()).unwrap_or_default()
+    let Some(status) = rollout.get("status") else { return MicroAppRolloutStatus::default() };
+    MicroAppRolloutStatus::deserialize(status).unwrap_or_else(|_| understood(status.clone()))
+}
+
+/// What can be read of a later version's status: a word that is not known here costs its entry, not the running attempt.
+fn understood(mut status: Value) -> MicroAppRolloutStatus {
+    fn keep<T: DeserializeOwned>(list: Option<&mut Value>) {
+        if let Some(entries) = list.and_then(Value::as_array_mut) {
+            entries.retain(|entry| T::deserialize(entry).is_ok());
+        }
+    }
+    keep::<GateStatus>(status.get_mut("gates"));
+    keep::<RejectedRevision>(status.get_mut("rejected"));
+    keep::<HistoryEntry>(status.get_mut("history"));
+    keep::<Condition>(status.get_mut("conditions"));
+    if let Some(canary) = status.get_mut("canary").and_then(Value::as_object_mut)
+        && canary.get("plan").is_some_and(|plan| PinnedPlan::deserialize(plan).is_err())
+    {
+        canary.remove("plan");
+    }
+    MicroAppRolloutStatus::deserialize(status).unwrap_or_default()
 }
 
 /// `"<token> <reason>"` per verb.

@@ -115,6 +115,8 @@ fn reads(world: &World, now: Timestamp, plan: &Plan, reason: Reason) -> (Reads, 
         | Reason::NoCompletions
         | Reason::RollbackBlocked => (Reads::Stalled, reason, reason),
         Reason::Inconclusive if plan.state == State::Held => (Reads::Stalled, reason, reason),
+        // What was rejected for it waits for a person, and not for numbers.
+        Reason::Inconclusive if rejection(world).is_some() => at_rest(world, plan, reason),
         Reason::ScaledToZero => (Reads::Ready, reason, reason),
         Reason::NoData | Reason::PrometheusUnavailable | Reason::Inconclusive => {
             (Reads::Progressing, Reason::Inconclusive, reason)

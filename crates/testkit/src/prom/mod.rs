@@ -121,6 +121,12 @@ impl FakePrometheus {
         self.shared.healed.send_modify(|n| *n += 1);
     }
 
+    /// Loses the samples of the last while, as one that is killed before its head block was written.
+    pub fn lose(&self, last: std::time::Duration) {
+        let until = clock::now_millis() - i64::try_from(last.as_millis()).unwrap_or(i64::MAX);
+        self.shared.sync().world.database.lose(until);
+    }
+
     /// Answers an instant query at a time in seconds since 1970, as Prometheus' JSON. Faults of the connection do not
     /// apply; those of the data do.
     pub fn query(&self, promql: &str, time: f64) -> Value {

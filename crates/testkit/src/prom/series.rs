@@ -56,6 +56,13 @@ impl Database {
         }
     }
 
+    /// Loses every sample later than `time`.
+    pub fn lose(&mut self, time: i64) {
+        for series in &mut self.series {
+            series.samples.truncate(series.samples.partition_point(|(at, _)| *at <= time));
+        }
+    }
+
     /// Series that a selector picks.
     pub fn select(&self, selector: &VectorSelector) -> Vec<&Series> {
         let matches = |labels: &Labels| {
