@@ -46,13 +46,13 @@ fn bake() -> String {
     let mut gate = RateGate::new(config(), BEFORE);
     gate.new_step();
     let mut bake = BakeGate::new(&gate);
-    let back = (1..).find(|k| {
+    let back = (1..=360).find(|k| {
         bake.window(&window(*k, (250, 12), (0, 0)));
         bake.over()
     });
     let back = back.unwrap();
     bake.step_back(back as f64 * 5.0);
-    let failed = (back + 1..).find(|k| {
+    let failed = (back + 1..=360).find(|k| {
         let window = window(*k, (62, 3), (188, 1));
         gate.window(&window);
         bake.window(&window);

@@ -15,6 +15,7 @@ use crate::{
     routes,
     series::Series,
     streams,
+    unfinished::Followed,
 };
 
 /// The part that one series plays in one gate.
@@ -157,7 +158,7 @@ impl<'a> Reader<'a> {
                 is_bad.then_some(Part::Bad)
             }
             GateKind::Share { what, .. } => {
-                let stream = || self.pin.streams.as_ref()?.part(self.definition, series);
+                let stream = || self.pin.streams.and_then(|_| Followed::part(self.definition, series));
                 self.definition.share(what, series, is_request()).or_else(stream)
             }
             // Matchers that do not read are matched by nothing.

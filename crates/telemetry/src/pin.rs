@@ -122,7 +122,7 @@ impl Pin {
                     Place::Beside(name) => Some(name.to_owned()),
                     Place::Of(_) | Place::Requests | Place::Nowhere => None,
                 };
-                let streams = self.streams.iter().flat_map(|streams| streams.names(definition));
+                let streams = self.streams.iter().flat_map(|_| Followed::names(definition));
                 std::iter::once(self.family.clone()).chain(beside).chain(streams).collect()
             }
             GateKind::Slow { .. } => presets::histogram(&self.family, self.form()),
@@ -172,51 +172,11 @@ pub(crate) const fn is_asked_by_machines(gate: &Gate) -> bool {
 
 fn family(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) -> Result<Pin, Unfit> {
     let definition = presets::definition(gate.source);
-    let requests = || {
-        let names = definition.requests.iter().map(|name| (*name).to_owned());
-        busiest(definition, names, stable).ok_or_else(|| filtered(gate, definition.requests, stable, wanted))
-    };
+    let requests = || requests(gate, stable, wanted);
     let of = |family: String| Ok(Pin { family, ..Pin::default() });
     match &gate.kind {
         GateKind::Share { what: Share::Ratio { bad, total }, .. } => own_counters(bad, total, stable, wanted),
-        GateKind::Share { what, .. } => {
-            let family = match definition.place(what) {
-                Place::Nowhere => return Err(foreign(gate)),
-                Place::Requests | Place::Beside(_) => requests()?,
-                Place::Of(total) if stable.iter().any(|series| series.name() == total) => total.to_owned(),
-                Place::Of(total) if *what == Share::Truncated => return Err(untold(total, wanted)),
-                Place::Of(total) => return Err(missing(&[total], wanted)),
-            };
-            if let Some(unfit) = streams::blind(definition, &family, stable) {
-                return Err(unfit);
-            }
-            let labels = definition.outcome(what);
-            if let Some(unfit) = classes(what, &labels, definition, &family, stable) {
-                return Err(unfit);
-            }
-            let is_told = |series: &&Series| labels.iter().any(|label| !series.label(label).is_empty());
-            let own = || streams::calls(definition, &family, stable);
-            if labels.is_empty() || own().any(|series| is_told(&series) && !definition.is_unknown(what, series)) {
-                let streams = (*what == Share::Errors).then(|| Followed::of(definition, &family, stable)).flatten();
-                return Ok(Pin { family, streams, ..Pin::default() });
-            }
-            let said = |label: &&&str| own().any(|series| !series.label(label).is_empty());
-            if let Some(label) = labels.iter().find(said) {
-                let values = words::values(own().map(|series| series.label(label)), ", ");
-                let message = format!(
-                    "{family} of stable says in {label} how requests ended in words that nobody knows ({values}), so that no \
-                     failure could be seen: this gate could never fail; expose the HTTP status there, or use a `ratio` gate"
-                );
-                return Err(unfit(Unknown::NoData, message));
-            }
-            Err(unfit(
-                Unknown::NoData,
-                format!(
-                    "{family} of stable has no label {}, so that no failure could be seen: this gate could never fail",
-                    labels.join(" or ")
-                ),
-            ))
-        }
+        GateKind::Share { what, .. } => share(gate, what, stable, wanted),
         GateKind::Slow { own: Some(own), max_micros, .. } => own_histogram(own, *max_micros, stable, wanted),
         GateKind::Slow { what, max_micros, own: None, .. } => {
             let bases = definition.times(*what);
@@ -279,6 +239,54 @@ fn family(gate: &Gate, stable: &[&Series], prices: &PriceTable, wanted: &str) ->
         }
         GateKind::Query { .. } => Ok(Pin::default()),
     }
+}
+
+/// The counter of requests that moves most.
+fn requests(gate: &Gate, stable: &[&Series], wanted: &str) -> Result<String, Unfit> {
+    let definition = presets::definition(gate.source);
+    let names = definition.requests.iter().map(|name| (*name).to_owned());
+    busiest(definition, names, stable).ok_or_else(|| filtered(gate, definition.requests, stable, wanted))
+}
+
+/// A counter of requests that says how they ended, in words that somebody knows.
+fn share(gate: &Gate, what: &Share, stable: &[&Series], wanted: &str) -> Result<Pin, Unfit> {
+    let definition = presets::definition(gate.source);
+    let family = match definition.place(what) {
+        Place::Nowhere => return Err(foreign(gate)),
+        Place::Requests | Place::Beside(_) => requests(gate, stable, wanted)?,
+        Place::Of(total) if stable.iter().any(|series| series.name() == total) => total.to_owned(),
+        Place::Of(total) if *what == Share::Truncated => return Err(untold(total, wanted)),
+        Place::Of(total) => return Err(missing(&[total], wanted)),
+    };
+    if let Some(unfit) = streams::blind(definition, &family, stable) {
+        return Err(unfit);
+    }
+    let labels = definition.outcome(what);
+    if let Some(unfit) = classes(what, &labels, definition, &family, stable) {
+        return Err(unfit);
+    }
+    let is_told = |series: &&Series| labels.iter().any(|label| !series.label(label).is_empty());
+    let own = || streams::calls(definition, &family, stable);
+    if labels.is_empty() || own().any(|series| is_told(&series) && !definition.is_unknown(what, series)) {
+        let streams = (*what == Share::Errors).then(|| Followed::of(definition, &family, stable)).flatten();
+        return Ok(Pin { family, streams, ..Pin::default() });
+    }
+    let said = |label: &&&str| own().any(|series| !series.label(label).is_empty());
+    if let Some(label) = labels.iter().find(said) {
+        let values = words::values(own().map(|series| series.label(label)), ", ");
+        let message = format!(
+            "{family} of stable says in {label} how requests ended in words that nobody knows ({values}), so that no \
+             failure could be seen: this gate could never fail; expose the HTTP status there, or use a `ratio` gate"
+        );
+        return Err(unfit(Unknown::NoData, message));
+    }
+    Err(unfit(
+        Unknown::NoData,
+        format!(
+            "{family} of stable has no label {}, so that no failure could be seen: this gate could never fail",
+            labels.join(" or ")
+        ),
+    ))
 }
 
 /// A histogram with two bounds around the threshold.

@@ -61,12 +61,12 @@ impl Followed {
     }
 
     /// The names to ask for.
-    pub(crate) fn names(self, definition: &Definition) -> impl Iterator<Item = String> {
+    pub(crate) fn names(definition: &Definition) -> impl Iterator<Item = String> {
         definition.first_token.iter().chain(definition.generation).map(|base| format!("{base}_count"))
     }
 
     /// What a series says of streams.
-    pub(crate) fn part(self, definition: &Definition, series: &Series) -> Option<Part> {
+    pub(crate) fn part(definition: &Definition, series: &Series) -> Option<Part> {
         let base = series.name().strip_suffix("_count").filter(|_| (definition.user)(series))?;
         let first = definition.first_token.iter().take(Self::FAMILIES).position(|name| *name == base);
         first.map(Part::Begun).or_else(|| definition.generation.contains(&base).then_some(Part::Ended))

@@ -14,7 +14,7 @@ use crate::stage::Stage;
 /// Every n-th decision, from the first on.
 fn every(n: usize) -> Match {
     let count = AtomicUsize::new(0);
-    Match::any().when(move |request: &Request| request.is_decision() && count.fetch_add(1, Relaxed) % n == 0)
+    Match::any().when(move |request: &Request| request.is_decision() && count.fetch_add(1, Relaxed).is_multiple_of(n))
 }
 
 /// Every write is answered like this for two minutes: nothing moves, nothing is tried in a loop, and what comes after is
@@ -130,7 +130,7 @@ async fn a_ramp_goes_on_after_the_api_server_was_stopped_and_killed() {
 /// nothing.
 fn stop_etcd(stage: &Stage) {
     let count = AtomicUsize::new(0);
-    let timed_out = move |_: &Request| count.fetch_add(1, Relaxed) % 2 == 0;
+    let timed_out = move |_: &Request| count.fetch_add(1, Relaxed).is_multiple_of(2);
     stage.server.fault(Match::any().when(timed_out), Fault::Error(500));
     stage.server.fault(Match::any(), Fault::Hang);
     for kind in ["microapprollouts", "httproutes", "deployments", "services", "pods", "configmaps"] {

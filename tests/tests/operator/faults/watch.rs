@@ -174,11 +174,15 @@ async fn a_rollback_against_an_api_server_that_lags_comes_when_it_has_caught_up(
     let mut stage = at_25_percent().await;
     let then = stage.server.resource_version();
     stage.operators.remove(0).end().await;
-    KINDS.iter().for_each(|kind| stage.server.stale_reads(kind, then - 20));
+    for kind in KINDS {
+        stage.server.stale_reads(kind, then - 20);
+    }
     stage.start();
     super::fails(&stage);
     sleep(MINUTE).await;
-    KINDS.iter().for_each(|kind| stage.server.fresh_reads(kind));
+    for kind in KINDS {
+        stage.server.fresh_reads(kind);
+    }
     reverted(&stage, Duration::from_secs(30)).await;
 }
 
