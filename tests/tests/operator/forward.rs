@@ -103,6 +103,9 @@ async fn a_good_revision_goes_through_all_steps_within_40_writes_and_then_nothin
     assert!(written.len() <= 40, "{}: {written:#?}", written.len());
     invariants::status_follows(&stage);
     assert!(stage.server.get("deployments", NS, &format!("{NAME}-{first}")).is_none(), "the old pods go");
+    let deleted = stage.server.writes().into_iter().filter(|request| request.verb == "delete");
+    let unbound: Vec<_> = deleted.filter(|request| !request.body["preconditions"]["uid"].is_string()).collect();
+    assert!(unbound.is_empty(), "only the very object that was decided on may go: {unbound:#?}");
     let (asked, queries) = (stage.server.requests().len(), stage.prometheus.queries().len());
     stage.rests().await;
     let asked = stage.server.requests().split_off(asked);
