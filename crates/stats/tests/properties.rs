@@ -169,7 +169,10 @@ fn what_the_canary_answers_before_stable_has_traffic_again_passes_nothing_and_st
     gate.new_step();
     gate.window(&window(1, (500, 500), (0, 0)));
     gate.window(&window(2, (500, 500), (0, 0)));
-    assert!(!gate.guarded() && gate.processes().slo.unwrap() > 0.0, "no incident of stable's yet, and it is not forgotten");
+    assert!(
+        !gate.guarded() && gate.processes().slo.unwrap() > 0.0,
+        "no incident of stable's yet, and it is not forgotten"
+    );
     close(gate.ln_e_pass(1.0), 0.0);
     gate.window(&window(3, (100, 100), (400, 400)));
     assert!(gate.guarded());
