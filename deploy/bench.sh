@@ -3,6 +3,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo run -q --release --locked -p microapp-tests --example bench
+# What one tenant can make the operator spend, beside its bounds.
+cargo run -q --release --locked -p microapp-tests --example attacks
 if [ "$(uname -s) $(uname -m) $(id -u)" = "Linux x86_64 0" ]; then
     target/release/lab bench exposure "$@"
     target/release/lab bench idle

@@ -38,7 +38,7 @@ fn begin() -> Evidence {
 }
 
 fn at(step: Option<usize>, since: f64) -> Position {
-    Position { attempt: 3, step, since, paused: false }
+    Position { attempt: 3, step, since, paused: false, joined: 0.0 }
 }
 
 fn window(rng: &mut Rng, end: f64, weight: f64) -> Counts {
@@ -247,4 +247,41 @@ fn a_gate_without_counts_says_why_for_as_long_as_its_targets_answer() {
         let late = judge(&evidence, 90.0).gates.into_iter().find(|gate| gate.name == "cost").unwrap();
         assert_eq!(late.unknown, Some(Unknown::Stale), "{why:?}: nobody is scraped any more");
     }
+}
+
+/// The first seconds of a canary: nothing is loaded, no connection is open. That is slow, and it is no other version.
+#[test]
+fn while_the_canary_warms_up_gates_of_time_wait_and_errors_count() {
+    let sides = |canary, stable| Ok(Sides { canary: Some(canary), stable: Some(stable), ..Sides::default() });
+    let slow = |n| Side::Count { above: n, below: n, total: 4 };
+    let fold_from = |mut evidence: Evidence, at: Position, ends: std::ops::Range<u32>, errors: u64, late: u64| {
+        for k in ends {
+            let gates = BTreeMap::from([
+                ("errors".to_owned(), sides(Side::count(errors, 4), Side::count(1, 400))),
+                ("latency".to_owned(), sides(slow(late), Side::Count { above: 8, below: 9, total: 400 })),
+            ]);
+            let end = f64::from(k) * 5.0;
+            let window = Window { end, length: 5.0, gates, gap: false, inside_step: true };
+            let watch = Watch { canary_seen: true, newest: Some(end), ..Watch::default() };
+            evidence = fold(&evidence, &at, &Counts::Windows(vec![window], watch));
+        }
+        evidence
+    };
+    let said = |evidence: &Evidence, gate: &str| {
+        let judged = judge(evidence, evidence.last.unwrap());
+        let view = judged.gates.into_iter().find(|view| view.name == gate).unwrap();
+        (view.verdict, view.unknown, view.step[0])
+    };
+    let raised = at(Some(0), 0.0);
+    // All answers of the first twenty seconds are slow, and it is known that they are only cold.
+    let cold = fold_from(begin(), raised, 1..5, 0, 4);
+    assert_eq!(said(&cold, "latency"), (Verdict::Unknown, Some(Unknown::Undecided), None));
+    let warm = fold_from(cold.clone(), raised, 5..30, 0, 0);
+    assert_ne!(said(&warm, "latency").0, Verdict::Fail);
+    let on = fold_from(cold, raised, 5..12, 0, 4);
+    assert_eq!(said(&on, "latency").0, Verdict::Fail, "slow for longer is slow");
+    // A pod that came later is as cold as the first one.
+    let later = fold_from(warm, Position { joined: 150.0, ..raised }, 31..35, 0, 4);
+    assert_ne!(said(&later, "latency").0, Verdict::Fail);
+    assert_eq!(said(&fold_from(begin(), raised, 1..4, 4, 0), "errors").0, Verdict::Fail, "from the first request");
 }

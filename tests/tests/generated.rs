@@ -27,3 +27,12 @@ fn the_copies_in_chart_and_base_are_the_generated_ones() {
         String::from_utf8_lossy(&output.stderr)
     );
 }
+
+/// The operator is not the first to go where a node is short: what it guards would go on without it.
+#[test]
+fn the_operator_has_a_priority_by_default() {
+    for file in ["charts/microapp-rollouts/values.yaml", "deploy/base/operator.yaml"] {
+        let text = std::fs::read_to_string(root().join(file)).unwrap();
+        assert!(text.lines().any(|line| line.trim() == "priorityClassName: system-cluster-critical"), "{file}");
+    }
+}

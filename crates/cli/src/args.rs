@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use microapp_api::values;
 
 /// See why a rollout goes on, holds or went back, and command it.
@@ -45,6 +45,8 @@ pub enum Verb {
     Why(WhyArgs),
     /// How a rollout would go, before anything is applied: steps and their time, which gates can fail
     Plan(PlanArgs),
+    /// The revision that a manifest asks for: the name by which status, metrics and `status --wait-for` know it
+    Revision(RevisionArgs),
     /// All traffic back to stable, at once; the revision is not tried again by itself
     Abort(CommandArgs),
     /// On to the last step without waiting for the gates; a gate that fails still takes everything back
@@ -82,10 +84,35 @@ pub struct WhyArgs {
     pub revision: Option<String>,
 }
 
-#[derive(Debug, Args)]
+/// After the help of `status`.
+const GITOPS: &str = "\
+A pipeline behind a GitOps tool, which applies the commit some time later, waits for the revision of its own manifest:
+
+  kubectl kustomize overlays/prod | kubectl microapp status --wait-for -f - --timeout 45m
+
+A revision that the cluster has not seen yet, and a rollout that does not exist yet, are in progress (exit code 3 at
+the time-out). What an earlier attempt of the same revision came to is no answer.";
+
+/// After the help of `revision`.
+const OFFLINE: &str = "\
+Example:
+
+  $ kubectl kustomize overlays/prod | kubectl microapp revision -f -
+  5d8f9c7b6x
+
+It needs no cluster where the ConfigMap with the prompts is in the same file, or the spec names none; otherwise the
+ConfigMap is read from the cluster. Exit codes: 0 printed, 1 the prompts are neither in the file nor in the cluster,
+2 the manifest cannot be used.";
+
+#[derive(Debug, Default, Args)]
+#[command(group = ArgGroup::new("of_one").args(["filename", "revision"]), after_help = GITOPS)]
+#[command(
+    override_usage = "kubectl microapp status [OPTIONS] <NAME>\n       kubectl microapp status [OPTIONS] -f <FILE>"
+)]
 pub struct StatusArgs {
-    #[command(flatten)]
-    pub named: Named,
+    /// The rollout; with -f the one of the manifest
+    #[arg(value_name = "NAME", value_parser = name, required_unless_present = "filename")]
+    pub name: Option<String>,
     /// Follow it: repaint on a terminal, one line per change otherwise
     #[arg(short, long)]
     pub watch: bool,
@@ -95,12 +122,28 @@ pub struct StatusArgs {
     /// The revision that is asked about; without it the one that the spec asks for now
     #[arg(long, value_name = "REVISION")]
     pub revision: Option<String>,
+    /// The manifest whose revision is asked about, as YAML or JSON; - reads it from stdin. Its prompts are those of the
+    /// ConfigMap in the same file, or of the cluster's
+    #[arg(short, long, value_name = "FILE")]
+    pub filename: Option<PathBuf>,
+    /// Wait until the revision of -f or --revision is promoted or is not going to be, and say which by the exit code
+    #[arg(long, requires = "of_one")]
+    pub wait_for: bool,
     /// Say by the exit code how the revision fares; with -w or --timeout wait until it is over
     #[arg(long)]
     pub exit_code: bool,
-    /// How long to wait until the revision is promoted or is not going to be [default: 30m with -w --exit-code]
+    /// How long to wait until the revision is promoted or is not going to be [default: 30m with --wait-for or -w
+    /// --exit-code]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = OFFLINE)]
+pub struct RevisionArgs {
+    /// The MicroAppRollout, as YAML or JSON; - reads it from stdin
+    #[arg(short, long, value_name = "FILE")]
+    pub filename: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -12,12 +12,13 @@ use kube_client::{
 };
 use kube_runtime::{WatchStreamExt, watcher};
 use microapp_api::{names, v1alpha1::MicroAppRollout};
-use microapp_core::register::Register;
+use microapp_core::{lens::Prompts, register::Register};
 use serde_json::json;
 
 use crate::{
     args::ClusterArgs,
     exit::{Failure, chain},
+    manifest,
     view::View,
 };
 
@@ -64,6 +65,31 @@ impl Cluster {
         }
     }
 
+    /// The rollout and what its route says; `None` where there is no such rollout.
+    ///
+    /// # Errors
+    /// The API server's answer, or its silence.
+    pub async fn find(&self, name: &str) -> Result<Option<View>, Failure> {
+        match self.timed(self.rollouts.get_opt(name)).await? {
+            Some(rollout) => self.beside(rollout).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The content of a ConfigMap; `None` where there is none of the name.
+    ///
+    /// # Errors
+    /// The API server's answer, or its silence.
+    pub async fn prompts(&self, name: &str) -> Result<Option<Prompts>, Failure> {
+        let found = self.timed(self.config_maps.get_opt(name)).await?;
+        Ok(found.map(serde_json::to_value).transpose()?.as_ref().map(manifest::prompts))
+    }
+
+    /// That there is no such rollout.
+    pub fn absent(&self, name: &str) -> String {
+        format!("there is no rollout {name} in namespace {}", self.namespace)
+    }
+
     /// The rollout and what its route says.
     ///
     /// # Errors
@@ -106,19 +132,18 @@ impl Cluster {
         Ok(View { rollout, register, hidden, now: Timestamp::now() })
     }
 
-    /// The rollout now and after each of its changes.
-    pub fn views(&self, name: &str) -> impl Stream<Item = Result<View, Failure>> + use<> {
-        let gone = format!("there is no rollout {name} in namespace {}", self.namespace);
+    /// The rollout now and after each of its changes; `None` while there is none.
+    pub fn views(&self, name: &str) -> impl Stream<Item = Result<Option<View>, Failure>> + use<> {
         let cluster = self.clone();
         watcher::watch_object(self.rollouts.clone(), name)
             .default_backoff()
             .filter_map(|item| future::ready(lasting(item)))
             .then(move |item| {
-                let (cluster, gone) = (cluster.clone(), gone.clone());
+                let cluster = cluster.clone();
                 async move {
                     match item? {
-                        None => Err(Failure::error(gone)),
-                        Some(rollout) => cluster.beside(rollout).await,
+                        None => Ok(None),
+                        Some(rollout) => cluster.beside(rollout).await.map(Some),
                     }
                 }
             })

@@ -33,7 +33,7 @@ impl Exit {
 }
 
 /// A verb that ends without its result: the code, and one sentence for stderr.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
     /// What the process returns.

@@ -2,12 +2,13 @@
 //!
 //! Each verb reads a [`view::View`] (the object, its route's record, the time) and everything after that is pure:
 //! [`outcome`] gives the exit code, [`screen`], [`why`] and [`json`] the text, [`order`] the annotation of a command.
-//! `replay` needs none of it and starts without a client.
+//! [`manifest`] reads what is not applied yet. `replay` needs no cluster and starts without a client.
 
 pub mod args;
 pub mod cluster;
 pub mod exit;
 pub mod json;
+pub mod manifest;
 pub mod order;
 pub mod outcome;
 pub mod paint;

@@ -1,14 +1,15 @@
-//! Parses and wires: `replay`, `simulate`, and `plan` where everything is given, run as they are, every other verb with a
-//! client.
+//! Parses and wires: `replay`, `simulate`, and `plan` and `revision` where everything is given, run as they are, every other
+//! verb with a client.
 
 use std::{io, process::ExitCode};
 
 use clap::Parser;
 use microapp_cli::{
-    args::{Cli, ClusterArgs, PlanArgs, Verb},
+    args::{Cli, ClusterArgs, PlanArgs, RevisionArgs, StatusArgs, Verb},
     cluster::Cluster,
     exit::{Exit, Failure},
-    verbs::{command, history, plan, replay, simulate, status, why},
+    manifest::Manifest,
+    verbs::{command, history, plan, replay, revision, simulate, status, why},
 };
 use microapp_core::world::Verb as Order;
 use tokio::runtime;
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
         Verb::Replay(args) => replay::run(&args),
         Verb::Plan(args) => planned(&cluster, &args),
         Verb::Simulate(args) => simulate::run(&args),
+        Verb::Revision(args) => named(&cluster, &args),
         other => with_cluster(&cluster, other),
     };
     let exit = result.unwrap_or_else(|failure| {
@@ -41,11 +43,38 @@ fn planned(cluster: &ClusterArgs, args: &PlanArgs) -> Result<Exit, Failure> {
         .block_on(async { plan::run(&Cluster::connect(&cluster).await?, &url, args, &wanted, io::stdout()).await })
 }
 
-fn with_cluster(args: &ClusterArgs, verb: Verb) -> Result<Exit, Failure> {
+/// With a client only where the prompts are not in the file.
+fn named(cluster: &ClusterArgs, args: &RevisionArgs) -> Result<Exit, Failure> {
+    let manifest = Manifest::read(&args.filename)?;
+    if let Some(names) = revision::offline(&manifest)? {
+        return revision::say(&names, io::stdout());
+    }
+    let cluster = near(cluster, &manifest);
     runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let cluster = Cluster::connect(args).await?;
+        let cluster = Cluster::connect(&cluster).await;
+        revision::say(&revision::online(&manifest, cluster.as_ref().map_err(Failure::clone)).await?, io::stdout())
+    })
+}
+
+/// The cluster, in the namespace of the manifest where no other is asked for.
+fn near(cluster: &ClusterArgs, manifest: &Manifest) -> ClusterArgs {
+    let namespace = cluster.namespace.clone().or_else(|| manifest.namespace().map(str::to_owned));
+    ClusterArgs { namespace, ..cluster.clone() }
+}
+
+fn with_cluster(args: &ClusterArgs, verb: Verb) -> Result<Exit, Failure> {
+    let manifest = match &verb {
+        Verb::Status(StatusArgs { filename: Some(file), .. }) => Some(Manifest::read(file)?),
+        _ => None,
+    };
+    let near = manifest.as_ref().map_or_else(|| args.clone(), |manifest| near(args, manifest));
+    runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let cluster = Cluster::connect(&near).await?;
         match verb {
-            Verb::Status(args) => status::run(&cluster, &args).await,
+            Verb::Status(args) => status::run(&cluster, &args, manifest.as_ref()).await,
+            Verb::Revision(args) => {
+                revision::say(&revision::online(&Manifest::read(&args.filename)?, Ok(&cluster)).await?, io::stdout())
+            }
             Verb::Why(args) => why::run(&cluster, &args).await,
             Verb::Abort(args) => command::run(&cluster, Order::Abort, &args, io::stdout()).await,
             Verb::Promote(args) => command::promote(&cluster, &args, io::stdout()).await,

@@ -17,6 +17,8 @@ fn help_speaks_of_the_command_as_people_type_it_and_without_colour() {
     for (arguments, usage) in [
         (&["--help"][..], "Usage: kubectl microapp [OPTIONS] <COMMAND>"),
         (&["status", "--help"][..], "Usage: kubectl microapp status [OPTIONS] <NAME>"),
+        (&["status", "--help"][..], "kubectl microapp status --wait-for -f - --timeout 45m"),
+        (&["revision", "--help"][..], "$ kubectl kustomize overlays/prod | kubectl microapp revision -f -"),
         (&["replay", "--help"][..], "Usage: kubectl microapp replay"),
     ] {
         let output = run(arguments);
@@ -35,6 +37,10 @@ fn mistakes_on_the_command_line_end_with_2_and_say_so_on_stderr() {
         &["status"],
         &["status", "kyc", "-o", "yaml"],
         &["status", "kyc", "--timeout", "soon"],
+        &["status", "kyc", "--wait-for"],
+        &["status", "kyc", "-f", "x", "--revision", "4zx9w8v7t6"],
+        &["revision"],
+        &["revision", "-f", "/no/such/file"],
         &["status", "deployment/kyc"],
         &["status", "Kyc"],
         &["abort", "kyc", "--skip-step"],

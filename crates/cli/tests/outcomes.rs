@@ -3,7 +3,7 @@
 mod common;
 
 use common::{CANARY, OTHER, STABLE, annotations, condition, latch, rolled_back, rollout, view};
-use microapp_cli::outcome::Outcome;
+use microapp_cli::outcome::{Outcome, Wait};
 use serde_json::{Value, json};
 
 fn code(rollout: &Value, annotations: &Value, revision: Option<&str>) -> u8 {
@@ -98,4 +98,16 @@ fn a_revision_that_the_spec_no_longer_asks_for_keeps_its_own_end() {
     assert_eq!(code(&rollout, &annotations(), Some(OTHER)), 7);
     rollout["status"]["desiredRevision"] = json!("zzzzzzzzzz");
     assert_eq!(code(&rollout, &annotations(), Some(CANARY)), 7);
+}
+
+#[test]
+fn a_wait_ends_when_its_revision_was_wanted_and_another_is_before_anything_was_tried() {
+    let (mut rollout, mut wait) = (rollout(), Wait::begin(None));
+    let mut read = |rollout: &Value, revision: &str| wait.read(&view(rollout, &annotations()), Some(revision));
+    rollout["status"]["conditions"] = json!([condition("Reconciling", "True", "Progressing", "")]);
+    assert_eq!(read(&rollout, "zzzzzzzzzz"), Outcome::InProgress, "it is still to come");
+    rollout["status"]["desiredRevision"] = json!("zzzzzzzzzz");
+    assert_eq!(read(&rollout, "zzzzzzzzzz"), Outcome::InProgress);
+    rollout["status"]["desiredRevision"] = json!(CANARY);
+    assert_eq!(read(&rollout, "zzzzzzzzzz"), Outcome::Superseded);
 }

@@ -277,7 +277,7 @@ pub const fn unknown(why: Unknown) -> &'static str {
         }
         Unknown::Saturated => "waits: a model server is over its limits",
         Unknown::BadQuery => "has a selector or query that cannot be used",
-        Unknown::TooExpensive => "has no data: the question is over a limit of Prometheus itself",
+        Unknown::TooExpensive => "has no data: the question or its answer is over a limit",
         Unknown::Unreachable => "has no data: Prometheus does not answer",
     }
 }

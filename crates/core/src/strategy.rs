@@ -54,6 +54,11 @@ const fn is_zero(index: &usize) -> bool {
     *index == 0
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over a reference
+const fn is_none(millis: &i64) -> bool {
+    *millis == 0
+}
+
 /// The resolved plan of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -78,6 +83,9 @@ pub struct Strategy {
     pub first: usize,
     /// After so long an undecided step is `on_inconclusive`'s, milliseconds.
     pub max_step_millis: i64,
+    /// So long after each raise and each new pod of the canary gates of time do not count, milliseconds.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub warm_up_millis: i64,
     /// See [`OnInconclusive`].
     pub on_inconclusive: OnInconclusive,
     /// The size of the application when the attempt began: the basis of the canary's size.
@@ -134,6 +142,7 @@ impl Strategy {
             tolerance,
             low_traffic,
             ready_deadline: _,
+            warm_up,
         } = &spec.strategy;
         if spec.telemetry.backend.is_some() {
             return Err(Unusable("telemetry.backend has no effect yet: leave it out".to_owned()));
@@ -162,6 +171,7 @@ impl Strategy {
             },
             first: 0,
             max_step_millis: millis(max_step_duration, "strategy.maxStepDuration")?,
+            warm_up_millis: millis(warm_up, "strategy.warmUp")?,
             on_inconclusive: match on_inconclusive {
                 api::OnInconclusive::Hold => OnInconclusive::Hold,
                 api::OnInconclusive::Rollback => OnInconclusive::Rollback,
@@ -206,6 +216,7 @@ impl Strategy {
             low_traffic,
             first,
             max_step_millis,
+            warm_up_millis,
             on_inconclusive,
             replicas,
             prices,
@@ -226,6 +237,7 @@ impl Strategy {
             },
             price_digest: (!prices.is_empty()).then(|| prices.clone()),
             max_step_millis: *max_step_millis,
+            warm_up_millis: *warm_up_millis,
             on_inconclusive: match on_inconclusive {
                 OnInconclusive::Hold => api::OnInconclusive::Hold,
                 OnInconclusive::Rollback => api::OnInconclusive::Rollback,
@@ -255,6 +267,7 @@ impl Strategy {
             },
             first: usize::try_from(plan.first_step).ok().filter(|first| *first < plan.steps.len())?,
             max_step_millis: plan.max_step_millis,
+            warm_up_millis: plan.warm_up_millis,
             on_inconclusive: match plan.on_inconclusive {
                 api::OnInconclusive::Hold => OnInconclusive::Hold,
                 api::OnInconclusive::Rollback => OnInconclusive::Rollback,

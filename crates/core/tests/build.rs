@@ -182,3 +182,43 @@ fn a_prompt_volume_of_the_user_is_pointed_at_the_snapshot_and_no_second_one_is_a
     assert_eq!(spec["volumes"].as_array().unwrap().len(), 1);
     assert!(spec["containers"][0].get("volumeMounts").is_none());
 }
+
+fn template_of(change: impl FnOnce(&mut Value)) -> Value {
+    let (mut objects, mut rollout) = (objects(), common::rollout());
+    change(&mut rollout["spec"]["template"]);
+    objects.rollout = std::sync::Arc::new(rollout);
+    let world = lens::world(&objects, "prices", Timestamp::UNIX_EPOCH);
+    let revision = world.spec().unwrap().revision.clone();
+    let create = Create::Deployment { revision, replicas: 1, images: BTreeMap::new() };
+    let Request::Create { body, .. } = request(&world, &Write::Create(create)).unwrap() else { panic!() };
+    body["spec"].clone()
+}
+
+/// Policies, budgets and spreads of others select pods by them. We select by ours alone.
+#[test]
+fn labels_of_the_template_survive_whatever_their_name() {
+    let labels = json!({
+        "app.kubernetes.io/name": "shop", "app.kubernetes.io/managed-by": "Helm", "app.kubernetes.io/instance": "eu",
+        "app": "kyc", "team": "kyc", "microapp.dev/rollout": "another", "microapp.dev/revision": "another",
+    });
+    let spec = template_of(|template| template["metadata"]["labels"] = labels.clone());
+    let built = &spec["template"]["metadata"]["labels"];
+    for (key, value) in labels.as_object().unwrap() {
+        assert_eq!(built[key] == *value, !key.starts_with("microapp.dev/"), "{key}: {built}");
+    }
+    let selector = spec["selector"]["matchLabels"].as_object().unwrap();
+    assert!(selector.keys().all(|key| key.starts_with("microapp.dev/")), "{selector:?}");
+    assert!(selector.iter().all(|(key, value)| built[key] == *value), "{built}");
+}
+
+/// As in a Deployment: both stay, in their order, and the last one counts.
+#[test]
+fn a_variable_that_is_named_twice_is_there_twice_in_its_order() {
+    let twice = json!([
+        {"name": "MODE", "value": "a"}, {"name": "REGION", "value": "eu"}, {"name": "MODE", "value": "$(REGION)-b"},
+    ]);
+    let spec = template_of(|template| template["spec"]["containers"][0]["env"] = twice.clone());
+    let built = spec["template"]["spec"]["containers"][0]["env"].as_array().unwrap();
+    let users: Vec<_> = built.iter().filter(|one| one["name"] == "MODE" || one["name"] == "REGION").cloned().collect();
+    assert_eq!(json!(users), twice);
+}

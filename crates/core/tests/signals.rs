@@ -8,7 +8,7 @@ use std::sync::Arc;
 use common::{objects, pod, rollout, route, wanted};
 use jiff::Timestamp;
 use microapp_core::{
-    World,
+    State, World,
     lens::{Objects, world},
     world::{Acceptance, Pod, Signal},
 };
@@ -142,4 +142,82 @@ fn another_spelling_of_the_same_template_is_the_same_revision() {
     let name = |world: &World| world.spec().unwrap().revision.clone();
     let same = with(|objects| objects.rollout = Arc::new(spelled("Always")));
     assert_eq!(name(&same), wanted(), "a default that is written out is none");
+}
+
+/// Whoever may have written about the Gateway before: what is said of this generation last counts, in any order.
+#[test]
+fn of_several_controllers_the_last_word_counts_in_whatever_order_they_stand() {
+    let entry = |name: &str, status: &str, seen: i64, at: &str| {
+        let condition = |kind: &str| json!({"type": kind, "status": status, "reason": "X", "observedGeneration": seen, "lastTransitionTime": at});
+        json!({"parentRef": {"name": "public", "namespace": "gateways"}, "controllerName": name,
+            "conditions": [condition("Accepted"), condition("ResolvedRefs")]})
+    };
+    let read = |entries: &[Value]| {
+        let mut route = route();
+        route["status"]["parents"] = json!(entries);
+        with(|objects| objects.route = Some(Arc::new(route))).route().unwrap().acceptance.clone()
+    };
+    let [oldest, former, refuser] = [
+        entry("oldest.example/c", "True", 2, "2026-01-01T11:00:00Z"),
+        entry("former.example/c", "False", 11, "2026-03-01T10:59:00Z"),
+        entry("former.example/d", "False", 12, "2026-03-01T11:00:00Z"),
+    ];
+    let owner = entry("owner.example/c", "True", 12, "2026-03-01T11:00:09Z");
+    let orders = [[0, 1, 2, 3], [3, 2, 1, 0], [1, 3, 0, 2], [2, 0, 3, 1]];
+    let all = [oldest.clone(), former.clone(), refuser.clone(), owner];
+    for order in orders {
+        assert_eq!(read(&order.map(|index| all[index].clone())), Acceptance::Accepted, "{order:?}");
+    }
+    let refused = entry("owner.example/c", "False", 12, "2026-03-01T11:00:09Z");
+    let late = entry("owner.example/c", "True", 11, "2026-03-01T11:00:09Z");
+    for order in orders {
+        let at = |last: &Value| order.map(|index| [&oldest, &former, &oldest, last][index].clone());
+        assert!(matches!(read(&at(&refused)), Acceptance::Refused(_)), "{order:?}");
+        assert_eq!(read(&at(&late)), Acceptance::Pending, "{order:?}: nobody has spoken of this generation");
+    }
+}
+
+/// An upgrade of the operator with an unchanged spec starts no rollout: what exists under the name of its spelling keeps it.
+#[test]
+fn a_revision_that_exists_under_its_old_name_keeps_it_and_nothing_is_begun() {
+    let mut spelled = rollout();
+    spelled["metadata"]["annotations"] = json!({});
+    spelled["spec"]["template"]["spec"]["restartPolicy"] = json!("Always");
+    let spelled = Arc::new(spelled);
+    let fresh = with(|objects| objects.rollout = spelled.clone());
+    let written = fresh.spec().unwrap().raw.written.clone().unwrap();
+    assert_eq!(fresh.spec().unwrap().revision, wanted(), "nothing has the old name yet");
+    assert_ne!(written, wanted());
+    // Stable under its old name, by its children or by the route alone.
+    let mut route = route();
+    let annotations = route["metadata"]["annotations"].as_object_mut().unwrap();
+    annotations.insert("microapp.dev/stable".to_owned(), json!(written.as_str()));
+    for key in ["canary", "step", "since"] {
+        annotations.remove(&format!("microapp.dev/{key}"));
+    }
+    route["spec"]["rules"][0]["backendRefs"] = json!([
+        {"group": "", "kind": "Service", "name": format!("kyc-{written}"), "port": 8081, "weight": 100},
+    ]);
+    let nothing_else = |objects: &mut Objects| {
+        (objects.deployments, objects.services, objects.config_maps, objects.pods) = Default::default();
+    };
+    let upgraded = with(|objects| {
+        nothing_else(objects);
+        objects.rollout = spelled.clone();
+        objects.route = Some(Arc::new(route.clone()));
+    });
+    assert_eq!(upgraded.spec().unwrap().revision, written);
+    let plan = microapp_core::decide(&upgraded, Timestamp::UNIX_EPOCH, &microapp_core::Judgement::default());
+    assert_eq!(upgraded.route().unwrap().register.stable, written);
+    assert!(!matches!(plan.state, State::Prepare | State::Preflight | State::Ramp), "{plan:?}");
+    // And the next change of meaning is a revision of its own, under the new rule.
+    let mut changed = (*spelled).clone();
+    changed["spec"]["traffic"]["port"] = json!(8082);
+    let changed = with(|objects| {
+        objects.rollout = Arc::new(changed);
+        objects.route = Some(Arc::new(route));
+    });
+    let revision = &changed.spec().unwrap().revision;
+    assert!(*revision != written && *revision != wanted());
+    assert_ne!(Some(revision), changed.spec().unwrap().raw.written.as_ref());
 }

@@ -17,6 +17,9 @@ use crate::{
 
 /// A new series may bring so many times what the target's others bring, not more.
 const IMPLAUSIBLE: u64 = 10;
+/// So many looks at a series of one target: each moment at which it answered, times its series. Scrapes have one time for
+/// all; series with times of their own make it quadratic, and a target may not cost everybody's time.
+const LOOKS: usize = 4_000_000;
 
 /// A gate of the scheme, with what was pinned for it.
 #[derive(Debug)]
@@ -110,6 +113,9 @@ fn members<'a>(target: &Target<'a>, wanted: &[Wanted]) -> Vec<Member<'a>> {
 /// All increments of a target in order of time; pure in the samples and what is known, so that a second look gives the
 /// same.
 pub(crate) fn increments(target: &Target, known: &Known, wanted: &[Wanted]) -> Vec<Increment> {
+    if target.answered.len().saturating_mul(target.series.len()) > LOOKS {
+        return unread(target, known, wanted);
+    }
     let members = members(target, wanted);
     let mut found = Vec::new();
     let mut trust = Trust::new(target, &members, known);
@@ -135,6 +141,18 @@ pub(crate) fn increments(target: &Target, known: &Known, wanted: &[Wanted]) -> V
         found.push(Increment { at, since, cells, doubt: trust.doubt().cloned() });
     }
     found
+}
+
+/// What is too much to be counted is no zero: each moment says so.
+fn unread(target: &Target, known: &Known, wanted: &[Wanted]) -> Vec<Increment> {
+    let pairs = target.answered.windows(2);
+    let increment = |pair: &[i64]| Increment {
+        at: pair[1],
+        since: pair[0],
+        cells: vec![[Err(Unknown::TooExpensive), Err(Unknown::TooExpensive)]; wanted.len()],
+        doubt: known.doubt.clone(),
+    };
+    pairs.map(increment).collect()
 }
 
 struct Scrape<'a> {

@@ -64,3 +64,28 @@ fn verdicts_of_a_judge_that_does_not_say_the_rollout_count_and_it_is_told() {
         "llm_eval_started_total has no label rollout: what another rollout with the same revision is told would count too"
     );
 }
+
+/// Whoever judges is one of the rollout's own namespace, as Prometheus names the target: a pod elsewhere may expose what it
+/// likes, with all names right, and fails and dilutes nobody's gate.
+#[test]
+fn verdicts_of_another_namespace_never_count() {
+    let mut store = judged(&[OWN]);
+    for k in 0..124 {
+        for (name, verdict) in [("llm_eval_started_total", ""), ("llm_eval_results_total", "fail")] {
+            let labels = [
+                ("__name__", name),
+                ("namespace", "attacker"),
+                ("exported_namespace", "fintech"),
+                ("evaluator", "j"),
+                ("sampling", "random"),
+                ("verdict", verdict),
+            ];
+            let labels: Vec<_> = labels.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+            store.put(&[&labels[..], OWN].concat(), f64::from(k) * 5.0 - 602.0, 50.0 * f64::from(k));
+        }
+    }
+    let alone = judged(&[OWN]).windows(&subject(vec![grounded()]), 12.0);
+    assert_eq!(store.windows(&subject(vec![grounded()]), 12.0), alone);
+    let before = |store: &Store| store.ask(&subject(vec![grounded()]), &Ask::Baseline, &Watch::default(), 0.0);
+    assert_eq!(before(&store), before(&judged(&[OWN])));
+}

@@ -326,3 +326,32 @@ fn samples_of_the_future_are_a_clock_that_differs() {
         assert_eq!(counts == Counts::Silent(Unknown::ClockSkew), expected);
     }
 }
+
+/// Prometheus keeps the times that an exposition gives each series. Looking at every series at every moment would then be
+/// the square of them: 16 000 of them took four seconds of everybody's time.
+#[test]
+fn series_with_times_of_their_own_are_refused_where_they_would_cost_the_square_of_their_number() {
+    let store = |series: u32, apart: f64| {
+        let mut store = steady(4, |k| (10 + 3 * k, 0), |k| (500 + 20 * k, 0));
+        for index in 0..series {
+            let (user, mine) = (index.to_string(), f64::from(index) * apart);
+            let labels = [
+                ("__name__", REQUESTS),
+                ("gen_ai_operation_name", "chat"),
+                ("namespace", "fintech"),
+                ("pod", CANARY),
+                ("job", "pods"),
+                ("instance", CANARY),
+                ("user", user.as_str()),
+            ];
+            for k in 0..=4 {
+                store.put(&labels, f64::from(k) * 5.0 - 3.75 + mine, f64::from(k));
+            }
+        }
+        store
+    };
+    let errors = |series, apart| store(series, apart).windows(&subject(vec![errors()]), 15.1)[1].gates["errors"];
+    assert_eq!(errors(1_000, 0.0).unwrap().canary, count(0, 1_003), "one time for all, as scrapes have it");
+    assert_ne!(errors(100, 0.001), Err(Unknown::TooExpensive), "a few with times of their own");
+    assert_eq!(errors(1_000, 0.001), Err(Unknown::TooExpensive));
+}

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::{
+    hostile::{metrics, series},
     invariants,
     stage::{NAME, NS, Stage, image},
 };
@@ -134,5 +135,25 @@ async fn what_only_advises_is_said_and_keeps_nobody() {
             said && stage.weights() == [0, 100]
         })
         .await;
+    // What deploy/alerts page for: the label keeps it out of each of them.
+    let seen = metrics(&stage, 0);
+    let fails = |advisory| series(&seen, "microapp_gate_verdict", &["gate=\"quota\"", "verdict=\"fail\"", advisory]);
+    assert_eq!((fails("advisory=\"true\""), fails("advisory=\"false\"")), (Some(1.0), None), "{seen}");
+    assert_eq!(series(&seen, "microapp_rollback_blocked", &[NAME]), None, "{seen}");
     stage.until("it is promoted", |stage| stage.reads("Ready", "True", "Promoted")).await;
+}
+
+/// Slow for its first seconds, as everything that loads lazily: it is not rejected for that, and for more it is.
+#[tokio::test(start_paused = true)]
+async fn a_canary_that_is_slow_while_it_warms_up_is_promoted_and_one_that_stays_slow_is_not() {
+    let gates = json!([{"name": "latency", "latency": {"quantile": "0.95", "max": "2.56s"}}]);
+    let slow = || Profile { latency_median: 4.0, latency_p95: 5.0, ..Profile::default() };
+    let stage = release(gates.clone(), slow()).await;
+    stage.until("the first step", |stage| stage.weights() == [95, 5]).await;
+    sleep(Duration::from_secs(10)).await;
+    stage.profile(2, Profile::default());
+    stage.until("it is promoted", |stage| stage.reads("Ready", "True", "Promoted")).await;
+    invariants::hold(&stage, &[5.0, 25.0, 100.0], false);
+    let stage = release(gates, slow()).await;
+    is_reverted_by(&stage, "latency").await;
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use microapp_testkit::{Request, build};
-use serde_json::json;
+use microapp_testkit::{Request, Version, build};
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::{
@@ -66,6 +66,12 @@ async fn a_first_revision_becomes_stable_without_gates_and_reconciling_again_wri
     stage.rests().await;
 }
 
+/// `Ready` where it says that data is missing.
+fn inconclusive(version: &Version) -> Option<Value> {
+    let conditions = version.object["status"]["conditions"].as_array()?;
+    conditions.iter().find(|one| one["type"] == "Ready" && one["reason"] == "Inconclusive").cloned()
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_good_revision_goes_through_all_steps_within_40_writes_and_then_nothing_is_asked_any_more() {
     let gates = json!([
@@ -89,12 +95,17 @@ async fn a_good_revision_goes_through_all_steps_within_40_writes_and_then_nothin
     shares.dedup();
     assert_eq!(shares, [0.0, 1.0, 5.0, 25.0, 100.0, 0.0], "{stage:?}");
     invariants::hold(&stage, &[1.0, 5.0, 25.0, 100.0], false);
+    let told: Vec<_> = stage.server.versions("microapprollouts", NS, NAME).iter().filter_map(inconclusive).collect();
+    assert!(told.is_empty(), "nothing was missing at any time: {told:#?}");
     sleep(Duration::from_secs(60)).await;
     let written = stage.server.writes_except_events_and_leases().split_off(before);
     let written: Vec<_> = written.iter().map(Request::summary).collect();
     assert!(written.len() <= 40, "{}: {written:#?}", written.len());
     invariants::status_follows(&stage);
     assert!(stage.server.get("deployments", NS, &format!("{NAME}-{first}")).is_none(), "the old pods go");
+    let deleted = stage.server.writes().into_iter().filter(|request| request.verb == "delete");
+    let unbound: Vec<_> = deleted.filter(|request| !request.body["preconditions"]["uid"].is_string()).collect();
+    assert!(unbound.is_empty(), "only the very object that was decided on may go: {unbound:#?}");
     let (asked, queries) = (stage.server.requests().len(), stage.prometheus.queries().len());
     stage.rests().await;
     let asked = stage.server.requests().split_off(asked);

@@ -261,6 +261,7 @@ impl Cluster {
                     exited: None,
                     served: false,
                     created: Some(now),
+                    since: None,
                     unready: Some(now),
                     waiting: None,
                     detail: None,

@@ -27,6 +27,7 @@ const STRINGS: &[(&str, usize)] = &[
     ("spec.strategy.steps[].dwell", 32),
     ("spec.strategy.maxStepDuration", 32),
     ("spec.strategy.readyDeadline", 32),
+    ("spec.strategy.warmUp", 32),
     ("spec.strategy.tolerance", 9),
     ("spec.telemetry.backend", 63),
     ("status.desiredRevision", REVISION),

@@ -190,6 +190,11 @@ pub(super) const RULES: &[Rule] = &[
         "readyDeadline must be a duration from 1s to 24h: write one such as \"10m\" or \"1h30m\"",
     ),
     rule(
+        "spec.strategy.warmUp",
+        concat!(is_duration!(), " && duration(self) <= duration('30m')"),
+        "warmUp must be a duration from 0s to 30m: write one such as \"10s\" or \"2m\", or \"0s\" for none",
+    ),
+    rule(
         "spec.strategy.tolerance",
         concat!("self == 'Auto' || (", is_percent!("2", "<= 20.0"), ")"),
         "the tolerance must be Auto, or a percentage above 0% and at most 20%: write one such as \"0.5%\"",

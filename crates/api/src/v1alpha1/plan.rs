@@ -35,12 +35,20 @@ pub struct PinnedPlan {
     /// What happens then.
     #[serde(default)]
     pub on_inconclusive: OnInconclusive,
+    /// How long gates of time leave out after each raise and each new pod, in milliseconds.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub warm_up_millis: i64,
     /// `spec.replicas` at Begin: the smallest basis of sizes during the attempt.
     #[serde(default)]
     pub replicas: i32,
     /// Length of an evidence window in milliseconds: the scrape interval as preflight measured it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub interval_millis: Option<i64>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde hands over a reference
+const fn is_zero(millis: &i64) -> bool {
+    *millis == 0
 }
 
 /// One step of a pinned plan.

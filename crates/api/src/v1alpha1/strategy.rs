@@ -28,12 +28,22 @@ pub struct Strategy {
     /// they last were. After that the revision is rejected.
     #[serde(default = "Strategy::default_ready_deadline")]
     pub ready_deadline: String,
+    /// How long the canary warms up after each raise and after each new pod: connection pools, caches and lazily loaded
+    /// code are cold then. What is slow in that time does not count for gates of time (`latency`, `timeToFirstToken`,
+    /// `timePerOutputToken`); errors count from the first request.
+    #[serde(default = "Strategy::default_warm_up")]
+    pub warm_up: String,
 }
 
 impl Strategy {
     /// `10m`.
     pub fn default_ready_deadline() -> String {
         "10m".to_owned()
+    }
+
+    /// `15s`.
+    pub fn default_warm_up() -> String {
+        "15s".to_owned()
     }
 
     /// `1h`.
@@ -62,6 +72,7 @@ impl Default for Strategy {
             tolerance: Self::default_tolerance(),
             low_traffic: LowTraffic::default(),
             ready_deadline: Self::default_ready_deadline(),
+            warm_up: Self::default_warm_up(),
         }
     }
 }

@@ -15,11 +15,11 @@ use microapp_telemetry::{HttpPrometheus, PriceTable, Prometheus, Subject, ask};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::replay::{named, rollout};
 use crate::{
     args::PlanArgs,
     cluster::Cluster,
     exit::{Exit, Failure, chain},
+    manifest::{Manifest, named},
     plan::{Planned, with_traffic, without_traffic},
     presets,
 };
@@ -144,18 +144,17 @@ fn say(wanted: &Wanted, planned: &Planned, from: &str, mut out: impl Write) -> R
 /// # Errors
 /// Exit code 2 with one sentence for a file that is missing or malformed.
 pub fn read(args: &PlanArgs) -> Result<Wanted, Failure> {
-    let file = &args.filename;
-    let object = rollout(file)?;
+    let manifest = Manifest::read(&args.filename)?;
+    let object = &manifest.rollout;
     let spec = MicroAppRolloutSpec::deserialize(&object["spec"]).map_err(|error| {
         let meant = presets::meant(&object["spec"]).map_or_else(String::new, |meant| format!("; {meant}"));
-        named(file, &format!("the rollout's spec does not read: {error}{meant}"))
+        manifest.says(&format!("the rollout's spec does not read: {error}{meant}"))
     })?;
-    let text = |key: &str| object["metadata"][key].as_str().map(str::to_owned);
     Ok(Wanted {
-        name: text("name").ok_or_else(|| named(file, "the rollout has no name"))?,
-        namespace: text("namespace"),
+        name: manifest.name()?.to_owned(),
+        namespace: manifest.namespace().map(str::to_owned),
         port: u16::try_from(spec.traffic.port).unwrap_or(0),
-        strategy: Strategy::resolve(&spec, "").map_err(|error| named(file, &error.0))?,
+        strategy: Strategy::resolve(&spec, "").map_err(|error| manifest.says(&error.0))?,
         probes: probes(&object["spec"]["template"]),
         workers: workers(&object["spec"]["template"]),
     })

@@ -3,8 +3,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, Read, Write},
-    path::Path,
+    io::{self, BufRead, BufReader, Write},
 };
 
 use microapp_core::{
@@ -12,11 +11,11 @@ use microapp_core::{
     trace::{Replayed, Rerun},
 };
 use serde::Deserialize;
-use serde_json::Value;
 
 use crate::{
     args::ReplayArgs,
     exit::{Exit, Failure},
+    manifest::{Manifest, is_stdin, named},
 };
 
 /// Runs the verb.
@@ -27,8 +26,8 @@ pub fn run(args: &ReplayArgs) -> Result<Exit, Failure> {
     if is_stdin(&args.filename) && is_stdin(&args.trace) {
         return Err(Failure::usage("the rollout and the trace cannot both come from stdin"));
     }
-    let mut replay =
-        Replay::new(&rollout(&args.filename)?).map_err(|sentence| named(&args.filename, &sentence.to_string()))?;
+    let mut replay = Replay::new(&Manifest::read(&args.filename)?.rollout)
+        .map_err(|sentence| named(&args.filename, &sentence.to_string()))?;
     let trace: Box<dyn BufRead> = if is_stdin(&args.trace) {
         Box::new(io::stdin().lock())
     } else {
@@ -84,39 +83,4 @@ fn is_recorded(line: &str) -> bool {
         pass: Option<serde::de::IgnoredAny>,
     }
     serde_json::from_str::<Peek>(line).is_ok_and(|peek| peek.pass.is_some())
-}
-
-/// The rollout out of a file that may hold other objects too.
-pub(super) fn rollout(path: &Path) -> Result<Value, Failure> {
-    let mut text = String::new();
-    let read = if is_stdin(path) {
-        io::stdin().lock().read_to_string(&mut text)
-    } else {
-        File::open(path).and_then(|mut file| file.read_to_string(&mut text))
-    };
-    read.map_err(|error| named(path, &error.to_string()))?;
-    let documents: Vec<Value> =
-        serde_saphyr::from_multiple(&text).map_err(|error| named(path, &first_line(&error.to_string())))?;
-    let ours = |document: &Value| document.get("kind").is_none_or(|kind| kind == "MicroAppRollout");
-    let mut rollouts: Vec<_> =
-        documents.into_iter().filter(|document| document.is_object() && ours(document)).collect();
-    match (rollouts.pop(), rollouts.is_empty()) {
-        (Some(rollout), true) => Ok(rollout),
-        (Some(_), false) => Err(named(path, "there are several MicroAppRollouts; give one")),
-        (None, _) => Err(named(path, "there is no MicroAppRollout in it")),
-    }
-}
-
-fn is_stdin(path: &Path) -> bool {
-    path.as_os_str() == "-"
-}
-
-pub(super) fn named(path: &Path, sentence: &str) -> Failure {
-    Failure::usage(format!("{}: {sentence}", path.display()))
-}
-
-/// A parser's report comes with a picture of the place; a sentence is asked for.
-fn first_line(report: &str) -> String {
-    let line = report.lines().next().unwrap_or("not YAML");
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }

@@ -17,11 +17,11 @@ use microapp_core::{
 use serde::Serialize;
 use serde_json::Value;
 
-use super::replay::{named, rollout};
 use crate::{
     args::{Amount, Format, Given, SimulateArgs},
     exit::{Exit, Failure},
     json::VERSION,
+    manifest::{Manifest, named},
 };
 
 /// `simulate -o json`.
@@ -52,7 +52,7 @@ struct TrafficOut<'a> {
 /// # Errors
 /// Exit code 2 with one sentence for a file that is missing or malformed, an unknown gate and a number of the wrong kind.
 pub fn run(args: &SimulateArgs) -> Result<Exit, Failure> {
-    let manifest = rollout(&args.filename)?;
+    let manifest = Manifest::read(&args.filename)?.rollout;
     let plan =
         Replay::new(&manifest).map_err(|sentence| named(&args.filename, &sentence.to_string()))?.strategy().clone();
     let setup = setup(args, &plan)?;

@@ -1,6 +1,6 @@
 //! Ramp: one step below 100 %. Up on evidence from inside the step; down without a latch where pods or answers are lost.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use microapp_api::{conditions::Cause, v1alpha1::Verdict};
 
 use super::{
@@ -20,6 +20,9 @@ use crate::{
     strategy::{OnInconclusive, Strategy},
     world::Verb,
 };
+
+/// How often pods are scraped where preflight did not measure it, in milliseconds.
+const USUAL_INTERVAL: i64 = 5_000;
 
 /// One pass of a step.
 pub(super) fn step(scene: &Scene, plan: &Strategy, index: usize) -> Plan {
@@ -52,7 +55,12 @@ pub(super) fn step(scene: &Scene, plan: &Strategy, index: usize) -> Plan {
     let elapsed = scene.elapsed(!hot_fix);
     if !passed {
         let reason = blocking(scene);
-        let waiting = inconclusive(scene, plan, State::Ramp, &explain::waiting(&scene.evidence.gates)).because(reason);
+        let due = counts_due(scene).filter(|_| reason == "Progressing");
+        let message = match due {
+            Some(_) => format!("{} of the traffic; its first counts are not there yet", plan.steps[index].weight),
+            None => explain::waiting(&scene.evidence.gates),
+        };
+        let waiting = wake(inconclusive(scene, plan, State::Ramp, &message).because(reason), due);
         return if elapsed < dwell { waiting.wake_at(after(scene.now, dwell - elapsed)) } else { waiting };
     }
     if elapsed < dwell {
@@ -89,11 +97,26 @@ fn blocking(scene: &Scene) -> &'static str {
     if any(|unknown| matches!(unknown, Unknown::Void | Unknown::ShareMismatch)) {
         return "ComparisonVoid";
     }
-    let patience = |unknown| matches!(unknown, Unknown::Undecided | Unknown::Guarded | Unknown::Saturated);
+    let early = counts_due(scene).is_some();
+    let patience = |unknown| match unknown {
+        Unknown::Undecided | Unknown::Guarded | Unknown::Saturated => true,
+        Unknown::NoData => early,
+        _ => false,
+    };
     match unknown().find(|unknown| !patience(*unknown)) {
         Some(_) => "NoData",
         None => "Progressing",
     }
+}
+
+/// When the first counts of the step must be there, where they are not and that is to come: the scrape after the change of
+/// weight has to be over in all targets, and nothing is missing before.
+fn counts_due(scene: &Scene) -> Option<Timestamp> {
+    blockers(&scene.evidence.gates).find(|gate| gate.unknown == Some(Unknown::NoData))?;
+    let interval = scene.world.status.canary.as_ref().and_then(|canary| canary.plan.as_ref()?.interval_millis);
+    let three = SignedDuration::from_millis(interval.unwrap_or(USUAL_INTERVAL).saturating_mul(3));
+    let due = after(scene.register.since?, three);
+    (scene.now < due).then_some(due)
 }
 
 /// Below its share of pods, or without answers: weight 0, no latch. Weight 0 also where the canary hangs.

@@ -35,7 +35,7 @@ pub fn fold(evidence: &Evidence, at: &Position, counts: &Counts) -> Evidence {
             // What preflight pinned stays for the attempt.
             next.watch = Watch { per: evidence.watch.per.clone(), ..watch.clone() };
             for window in windows {
-                next.window(window, at.paused);
+                next.window(window, at);
             }
             next.spare(evidence, at, windows);
             if let Some(length) = watch.pace.length {
@@ -170,7 +170,7 @@ impl Evidence {
                     ..Strategy::clone(&before.strategy)
                 });
                 for window in without(windows, &name, fewer) {
-                    other.window(&window, at.paused);
+                    other.window(&window, at);
                 }
                 other.gates[0].fires()
             };
@@ -186,18 +186,24 @@ impl Evidence {
     }
 
     /// One complete window for all gates.
-    fn window(&mut self, window: &Window, paused: bool) {
+    fn window(&mut self, window: &Window, at: &Position) {
         let baking = self.step == Some(self.strategy.last());
         let frame = Frame { end: window.end, length: window.length, gap: window.gap || !window.inside_step, baking };
+        let warm = at.since.max(at.joined) + self.strategy.warm_up_millis as f64 / 1000.0;
+        // A scrape in the window counts since the one before.
+        let cold = self.strategy.warm_up_millis > 0 && self.step.is_some() && window.end - 2.0 * window.length < warm;
         for (plan, gate) in self.strategy.gates.iter().zip(&mut self.gates) {
             let sides = match window.gates.get(&gate.name) {
                 Some(Ok(sides)) => Ok(sides),
                 Some(Err(unknown)) => Err(*unknown),
                 None => Err(Unknown::NoData),
             };
-            gate.window(&plan.kind, &frame, sides);
+            match sides {
+                Ok(_) if cold && matches!(plan.kind, GateKind::Slow { .. }) => gate.warms(window.end),
+                sides => gate.window(&plan.kind, &frame, sides),
+            }
         }
-        if paused {
+        if at.paused {
             self.paused += window.length;
         } else if self
             .strategy
@@ -209,7 +215,7 @@ impl Evidence {
             self.guarded += window.length;
         }
         let has_counts = |found: &Result<Sides, Unknown>| found.is_ok_and(|sides| sides.canary.is_some());
-        if !frame.gap && window.gates.values().any(has_counts) {
+        if !frame.gap && !cold && window.gates.values().any(has_counts) {
             self.counted += window.length;
         }
         self.windows += 1;

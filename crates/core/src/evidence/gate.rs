@@ -108,6 +108,13 @@ impl GateEvidence {
         }
     }
 
+    /// One window in which the canary warmed up: there is data, and it says nothing of how fast the version is.
+    pub fn warms(&mut self, end: f64) {
+        if !matches!(self.process, Process::Pending | Process::NotWatched(_)) {
+            (self.unknown, self.fresh) = (None, Some(end));
+        }
+    }
+
     /// One window, or why there is none.
     pub fn window(&mut self, kind: &GateKind, frame: &Frame, sides: Result<&Sides, Unknown>) {
         let both = sides.and_then(|sides| match (sides.canary, sides.stable) {

@@ -40,6 +40,7 @@ pub(crate) fn recipe(artifact: Artifact, sources: &Path) -> Recipe {
         Artifact::Prometheus => {
             ("github.com/prometheus/prometheus/cmd/prometheus", "remove_all_sd,enable_kubernetes_sd")
         }
+        Artifact::Promtool => ("github.com/prometheus/prometheus/cmd/promtool", "remove_all_sd,enable_kubernetes_sd"),
         Artifact::Registry => ("github.com/distribution/distribution/v3/cmd/registry", ""),
         Artifact::Helm => ("helm.sh/helm/v3/cmd/helm", ""),
         Artifact::Kwok => ("sigs.k8s.io/kwok/cmd/kwok", ""),
@@ -55,7 +56,7 @@ pub(crate) fn recipe(artifact: Artifact, sources: &Path) -> Recipe {
         }
         _ => "-s -w".into(),
     };
-    Recipe { artifact, module: sources.join("go").join(artifact.name()), package, tags, link }
+    Recipe { artifact, module: sources.join("go").join(artifact.sources()), package, tags, link }
 }
 
 impl Recipe {

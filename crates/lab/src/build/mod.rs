@@ -31,6 +31,8 @@ pub enum Artifact {
     Envoy,
     /// The metrics server.
     Prometheus,
+    /// The checker of alerts and their tests, out of the metrics server's sources.
+    Promtool,
     /// The image registry.
     Registry,
     /// The chart installer.
@@ -41,12 +43,13 @@ pub enum Artifact {
 
 impl Artifact {
     /// Everything, in the order in which it is built.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Kubelab,
         Self::Pause,
         Self::Contour,
         Self::Envoy,
         Self::Prometheus,
+        Self::Promtool,
         Self::Registry,
         Self::Helm,
         Self::Kwok,
@@ -60,9 +63,18 @@ impl Artifact {
             Self::Contour => "contour",
             Self::Envoy => "envoy",
             Self::Prometheus => "prometheus",
+            Self::Promtool => "promtool",
             Self::Registry => "registry",
             Self::Helm => "helm",
             Self::Kwok => "kwok",
+        }
+    }
+
+    /// The folder of its sources.
+    fn sources(self) -> &'static str {
+        match self {
+            Self::Promtool => Self::Prometheus.name(),
+            other => other.name(),
         }
     }
 
@@ -71,6 +83,7 @@ impl Artifact {
         match self {
             Self::Kubelab => "about 5 minutes",
             Self::Pause => "some seconds",
+            Self::Promtool => "half a minute after Prometheus",
             Self::Contour => "about 90 s",
             Self::Envoy => "a download of 29 MB",
             Self::Prometheus | Self::Helm => "about 2 minutes",
@@ -94,6 +107,7 @@ impl Artifact {
             Self::Contour => &["contour"],
             Self::Envoy => &["envoy"],
             Self::Prometheus => &["prometheus"],
+            Self::Promtool => &["promtool"],
             Self::Registry => &["registry"],
             Self::Helm => &["helm"],
             Self::Kwok => &["kwok"],
@@ -107,6 +121,7 @@ impl Artifact {
             Self::Prometheus => options.has(Extra::Prometheus),
             Self::Registry => options.has(Extra::Registry),
             Self::Kwok => options.has(Extra::Kwok),
+            Self::Promtool => false,
         }
     }
 }

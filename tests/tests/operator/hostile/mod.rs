@@ -43,12 +43,12 @@ fn event(stage: &Stage, reason: &str, has: &str) -> bool {
 }
 
 /// The metrics of the n-th operator.
-fn metrics(stage: &Stage, operator: usize) -> String {
+pub fn metrics(stage: &Stage, operator: usize) -> String {
     stage.operators[operator].metrics.encode()
 }
 
 /// The value of a series; none where it is not there.
-fn series(metrics: &str, name: &str, labels: &[&str]) -> Option<f64> {
+pub fn series(metrics: &str, name: &str, labels: &[&str]) -> Option<f64> {
     let line = metrics
         .lines()
         .find(|line| line.split(['{', ' ']).next() == Some(name) && labels.iter().all(|label| line.contains(label)))?;

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use microapp_testkit::{Fault, Match};
+use microapp_testkit::{Fault, Match, build};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -258,4 +258,18 @@ async fn a_secret_word_is_in_no_log_status_event_or_metric() {
             assert_eq!(at, None);
         }
     }
+}
+
+/// The pass reads the prompts while its rollout goes: what it shows at its end must not stay for ever.
+#[tokio::test(start_paused = true)]
+async fn a_rollout_that_goes_in_the_middle_of_a_pass_leaves_no_gauge() {
+    let stage = stable().await;
+    let named = |stage: &Stage| metrics(stage, 0).lines().filter(|line| line.contains(NAME)).count();
+    assert!(named(&stage) > 0);
+    stage.server.fault(Match::any().verb("get").plural("configmaps"), Fault::Delay(Duration::from_secs(2)));
+    stage.server.put("kubectl", build::prompts(NS, NAME, "Be kind.")).unwrap();
+    sleep(Duration::from_secs(1)).await;
+    assert!(stage.server.delete("kubectl", "microapprollouts", NS, NAME), "{stage:?}");
+    sleep(Duration::from_secs(120)).await;
+    assert_eq!(named(&stage), 0, "{}", metrics(&stage, 0));
 }

@@ -176,3 +176,24 @@ async fn a_raise_that_waited_for_its_place_asks_for_the_lease_again() {
         assert!(share <= 1.0 || !late, "{share} at {}, the lease was lost at {cut}", version.time);
     }
 }
+
+/// A condition keeps no control character, so that a refusal which has one must be compared as it was kept: otherwise each
+/// pass has news.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_with_control_characters_is_written_once() {
+    let stage = at_one_percent().await;
+    stage.server.admit("httproutes", |route, _| {
+        let canary = route["spec"]["rules"][0]["backendRefs"][1]["weight"].as_i64().unwrap_or_default();
+        let words = "denied:\u{1b}[2J no\u{7}\u{202e} more\r\nthan 1 %\u{0} this week";
+        if canary > 1 { Err(Failure::new(422, words)) } else { Ok(()) }
+    });
+    let told = |stage: &Stage| stage.reads("Ready", "False", "Refused") && conditions(stage).contains("this week");
+    stage.within(HOUR, "it says so", told).await;
+    assert!(!conditions(&stage).contains(char::is_control), "{stage:?}");
+    sleep(Duration::from_secs(60)).await;
+    let before = stage.server.versions("microapprollouts", NS, NAME).len();
+    sleep(Duration::from_secs(900)).await;
+    // Numbers of the gates are checkpointed at 5, 10 … minutes, and nothing else is news.
+    let written = stage.server.versions("microapprollouts", NS, NAME).len() - before;
+    assert!(told(&stage) && written <= 4, "{written}\n{stage:?}");
+}
