@@ -129,7 +129,7 @@ impl Ending {
     }
 
     /// Is it neither a good answer nor a failure of the revision?
-    pub(crate) const fn is_none(self) -> bool {
+    pub(crate) const fn is_neither(self) -> bool {
         match self {
             Self::Throttled | Self::Left | Self::Unknown => true,
             Self::Good | Self::Redirected | Self::Failed | Self::Refused => false,

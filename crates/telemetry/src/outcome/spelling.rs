@@ -3,6 +3,9 @@
 
 /// The HTTP status of a label that holds one: a number, its class (`5xx`, `5`), a status line, or its phrase.
 pub(super) fn status(text: &str) -> Option<u16> {
+    if text.is_empty() {
+        return None;
+    }
     http(text).or_else(|| line(text, 100)).or_else(|| find(PHRASES, &letters(text.rsplit('.').next().unwrap_or(text))))
 }
 
@@ -25,6 +28,9 @@ pub(super) fn http(text: &str) -> Option<u16> {
 /// The status that a word means, if it is known: a number, a status line, a gRPC status by number or name, the class of an
 /// exception, a code of a provider. What is not known went wrong somehow.
 pub(super) fn word(text: &str) -> Option<u16> {
+    if text.is_empty() {
+        return None;
+    }
     if let Ok(number) = text.parse::<usize>() {
         return GRPC.get(number).map(|(_, status)| *status).or_else(|| http(text));
     }

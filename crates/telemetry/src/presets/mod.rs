@@ -263,8 +263,9 @@ impl Definition {
             (Place::Beside(name), Some(_)) if series.name() == name => Some(Part::Beside { bad: is_bad(ending) }),
             (Place::Beside(name), None) if series.name() == name => {
                 // Who cannot tell those that were throttled has them among the refused ones.
-                let is_none = |ending: Ending| ending.is_none() || ending == Ending::Refused;
-                let unanswered = || (*what == Share::Errors && ending.is_some_and(is_none)).then_some(Part::Unanswered);
+                let is_neither = |ending: Ending| ending.is_neither() || ending == Ending::Refused;
+                let unanswered =
+                    || (*what == Share::Errors && ending.is_some_and(is_neither)).then_some(Part::Unanswered);
                 if is_bad(ending) { Some(Part::Bad) } else { unanswered() }
             }
             (Place::Beside(_), Some(_)) => {
@@ -285,7 +286,7 @@ impl Definition {
 
     /// Did they end in neither way: were they refused since there were too many, did their clients leave, or does nobody know?
     pub(crate) fn is_unanswered(&self, series: &Series) -> bool {
-        self.ending(series).is_some_and(Ending::is_none)
+        self.ending(series).is_some_and(Ending::is_neither)
     }
 
     /// Does the counter of a gate of shares say in no known word how the requests of this series ended?
