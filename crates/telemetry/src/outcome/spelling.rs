@@ -43,7 +43,8 @@ pub(super) fn word(text: &str) -> Option<u16> {
     let pieces = [text, first, text.rsplit(": ").next().unwrap_or(text)];
     let names = pieces.iter().flat_map(|piece| [letters(piece), letters(class(piece))]);
     let known = |name: &str| find(GRPC, name).or_else(|| find(WORDS, name));
-    names.into_iter().find_map(|name| known(&name).or_else(|| known(stem(&name)))).or_else(|| {
+    let known = |name: &str| known(name).or_else(|| known(stem(name)));
+    names.into_iter().find_map(|name| known(&name).or_else(|| known(own(&name)))).or_else(|| {
         let all = letters(text);
         let begins = |(phrase, _): &&(&str, u16)| text.contains(' ') && all.starts_with(phrase);
         BEGINNINGS.iter().find(begins).map(|(_, status)| *status)
@@ -74,6 +75,15 @@ fn line(text: &str, least: u16) -> Option<u16> {
 fn class(text: &str) -> &str {
     let class = text.rsplit(['.', '$', '#', '/', '\\']).next().unwrap_or(text);
     class.rsplit("::").next().unwrap_or(class)
+}
+
+/// Without the provider's or the library's name, with which a library that wraps several begins its classes:
+/// `langchain_openai.chat_models.base.OpenAIRateLimitError`.
+fn own(mut name: &str) -> &str {
+    while let Some(rest) = PROVIDERS.iter().find_map(|provider| name.strip_prefix(provider)) {
+        name = rest;
+    }
+    name
 }
 
 fn find(table: &[(&str, u16)], name: &str) -> Option<u16> {
@@ -149,7 +159,6 @@ pub(super) const WORDS: &[(&str, u16)] = &[
     ("ratelimited", 429),
     ("ratelimitreached", 429),
     ("userratelimitexceeded", 429),
-    ("apiratelimit", 429),
     ("routerratelimit", 429),
     ("routerratelimiterrorbasic", 429),
     // The phrase of 429 (RFC 6585), TooManyRequests (google-api-core, Spring), TooManyRequestsError (Cohere),
@@ -219,6 +228,39 @@ pub(super) const WORDS: &[(&str, u16)] = &[
     ("clientdisconnected", 499),
     // Cohere's class, nginx' name of 499.
     ("clientclosedrequest", 499),
+];
+
+/// Whose errors a class may say that it is.
+const PROVIDERS: &[&str] = &[
+    "openai",
+    "azure",
+    "anthropic",
+    "bedrock",
+    "aws",
+    "vertexai",
+    "vertex",
+    "google",
+    "gemini",
+    "groq",
+    "mistralai",
+    "mistral",
+    "cohere",
+    "litellm",
+    "ollama",
+    "huggingface",
+    "together",
+    "fireworks",
+    "deepseek",
+    "xai",
+    "perplexity",
+    "cerebras",
+    "langchain",
+    "llamaindex",
+    "api",
+    "llm",
+    "model",
+    "provider",
+    "upstream",
 ];
 
 /// What sentences begin with, behind which the model or the limit stands: OpenAI's and Azure's.
