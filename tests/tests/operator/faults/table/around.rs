@@ -60,7 +60,7 @@ pub const PROMETHEUS: &[Row] = &[
     Row {
         fault: "several series",
         verdict: Verdict::Resilient,
-        how: "Two replicas without deduplication: what is one process counts once; what may be two counts as nothing, and says so.",
+        how: "Two replicas without deduplication: what is one process counts once.",
         tests: &["operator/faults/prometheus.rs::series_that_come_twice_count_once"],
     },
     Row {
