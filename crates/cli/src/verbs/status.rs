@@ -136,7 +136,10 @@ async fn follow(
                     if let Some(view) = view.as_ref().filter(|_| !args.watch) {
                         show.once(view, revision.as_deref())?;
                     }
-                    let absent = view.is_none().then(|| format!(": {}", cluster.absent(name))).unwrap_or_default();
+                    let absent = match view {
+                        Some(_) => String::new(),
+                        None => format!(": {}", cluster.absent(name)),
+                    };
                     let what = revision.as_deref().or(asked.name()).unwrap_or(name);
                     return Err(Failure::time_out(format!(
                         "{what} is still {} after the time-out{absent}", outcome.words()
