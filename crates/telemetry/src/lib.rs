@@ -26,6 +26,7 @@ pub mod prices;
 mod pushed;
 mod query;
 mod ratio;
+mod room;
 mod routes;
 mod scopes;
 pub mod selector;

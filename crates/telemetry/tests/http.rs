@@ -125,3 +125,45 @@ async fn without_prometheus_the_gates_are_silent() {
 fn an_address_that_is_none_is_refused_when_the_operator_starts() {
     assert_eq!(HttpPrometheus::new("not an address", None).unwrap_err().category(), "address");
 }
+
+/// A whole answer of more than 512 KiB.
+fn large() -> Vec<u8> {
+    let series =
+        format!(r#"{{"metric":{{"__name__":"up","pod":"{}"}},"values":[[1790000000,"1"]]}}"#, "a".repeat(600 << 10));
+    response("200 OK", "", &format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":[{series}]}}}}"#))
+}
+
+#[tokio::test]
+async fn of_large_answers_only_a_few_are_held_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let served = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut request = Vec::new();
+                let mut chunk = [0; 4096];
+                while !String::from_utf8_lossy(&request).contains("query=") {
+                    let n = stream.read(&mut chunk).await.unwrap();
+                    assert!(n > 0, "the request broke off");
+                    request.extend_from_slice(&chunk[..n]);
+                }
+                let small = String::from_utf8_lossy(&request).contains("small");
+                let bytes = if small { response("200 OK", "", MATRIX) } else { large() };
+                let _ = stream.write_all(&bytes).await;
+            });
+        }
+    });
+    let prometheus = HttpPrometheus::new(&url, None).unwrap();
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(prometheus.query("up", 1.0).await.unwrap());
+    }
+    let error = prometheus.query("up", 1.0).await.unwrap_err();
+    assert!(matches!(error, QueryError::Crowded), "{error}");
+    assert!(!error.is_of_the_server() && error.unknown() == Unknown::TooExpensive);
+    prometheus.query("small", 1.0).await.unwrap();
+    held.pop();
+    prometheus.query("up", 1.0).await.unwrap();
+    served.abort();
+}
