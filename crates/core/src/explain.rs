@@ -269,7 +269,7 @@ pub const fn unknown(why: Unknown) -> &'static str {
         }
         Unknown::StreamsUnfinished => {
             "has streams that began and were counted nowhere at their end, more than stable's: broken off, or left by their \
-             users"
+             users; look for broken streams in the canary's logs"
         }
         Unknown::Void => "compares nothing: another evaluator or model than the pinned one answers",
         Unknown::ShareMismatch => {
