@@ -184,7 +184,7 @@ impl RateGate {
             Form::Switch => RateWindow { canary: window.canary.clamped(), stable: window.stable.clamped(), ..*window },
             Form::Plain => *window,
         };
-        let RateWindow { t: _, dt, canary, stable, pending, idle, gap, near: _ } = *window;
+        let RateWindow { t: _, dt, canary, stable, pending, idle, gap, alone, near: _ } = *window;
         // What is bad was somebody's.
         let users = Tally { n: canary.n.saturating_sub(idle).max(canary.pass), ..canary };
         for total in [&mut self.step, &mut self.attempt] {
@@ -199,10 +199,7 @@ impl RateGate {
         let (n, x) = if gap { (stable.n, stable.fail) } else { self.pairing.last_minute() };
         self.guard = over_guard(n, x, guard_rate);
 
-        // Back from 100 % the canary goes on answering everybody until the gateway follows. What it answers before stable
-        // has answered anybody at this weight is beside nobody: an incident of both would stand against the canary alone.
-        let beside = self.step.1.n > 0;
-        if !gap && beside {
+        if !gap && !alone {
             self.hot_fix += users;
         }
         if let Some(pair) = pair {
@@ -223,7 +220,7 @@ impl RateGate {
                 slo.step(canary.n, canary.fail);
             }
             self.floor.step(canary.n, canary.fail);
-            if !gap && beside {
+            if !gap && !alone {
                 self.pass_n = self.pass_n.saturating_add(users.n);
             }
             if !gap {
@@ -231,7 +228,7 @@ impl RateGate {
             }
         }
         // A late bad verdict may be about a request that counted, whatever the moment at which it comes.
-        if self.config.form == Form::Plain || beside && !(self.guard || gap) {
+        if self.config.form == Form::Plain || !(self.guard || gap || alone) {
             self.pass_x = self.pass_x.saturating_add(canary.pass);
         }
     }

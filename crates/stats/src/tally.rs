@@ -76,6 +76,9 @@ pub struct RateWindow {
     /// The delta is longer than three intervals or spans a change of weight: only absolute processes may use it,
     /// since pooled over two weights it shows a regression that is none (Simpson's paradox).
     pub gap: bool,
+    /// The canary answers more than its share, as after a step back that the gateway has not followed yet. An incident of
+    /// both shows at the canary alone then, so the window counts for no pass rule.
+    pub alone: bool,
     /// Stable's two neighbouring windows where targets are scraped at different moments: a sharp shared outage
     /// that stable's scrapes put there must not look like the canary's.
     pub near: [Option<Tally>; 2],

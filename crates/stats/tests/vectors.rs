@@ -131,6 +131,7 @@ fn window(row: &Value, k: usize, interval: f64) -> RateWindow {
         stable: tally(row, 2),
         pending: 0,
         idle: 0,
+        alone: false,
         gap: row[4]["gap"].as_bool().unwrap_or(false),
         near: [near(0), near(1)],
     }

@@ -188,7 +188,10 @@ impl Evidence {
     /// One complete window for all gates.
     fn window(&mut self, window: &Window, at: &Position) {
         let baking = self.step == Some(self.strategy.last());
-        let frame = Frame { end: window.end, length: window.length, gap: window.gap || !window.inside_step, baking };
+        let weight =
+            self.step.and_then(|step| self.strategy.steps.get(step)).map_or(0.0, |step| step.weight.as_fraction());
+        let gap = window.gap || !window.inside_step;
+        let frame = Frame { end: window.end, length: window.length, gap, baking, weight };
         let warm = at.since.max(at.joined) + self.strategy.warm_up_millis as f64 / 1000.0;
         // A scrape in the window counts since the one before.
         let cold = self.strategy.warm_up_millis > 0 && self.step.is_some() && window.end - 2.0 * window.length < warm;

@@ -183,6 +183,7 @@ impl GateEvidence {
                     pending,
                     idle,
                     gap: frame.gap,
+                    alone: bake.is_some() && !frame.baking && frame.is_alone(gate.step_totals(), canary, stable),
                     near: near.map(|side| side.and_then(tally)),
                 };
                 match bake {
@@ -221,6 +222,17 @@ pub struct Frame {
     pub gap: bool,
     /// At 100 %.
     pub baking: bool,
+    /// The canary's share of the traffic at this step, 0 to 1.
+    pub weight: f64,
+}
+
+impl Frame {
+    /// Has stable had less than a fifth of what the weight leaves it, since the step began? `step`: canary and stable
+    /// before this window.
+    fn is_alone(&self, step: (Tally, Tally), canary: Tally, stable: Tally) -> bool {
+        let (canary, stable) = ((step.0.n + canary.n) as f64, (step.1.n + stable.n) as f64);
+        stable * self.weight < canary * (1.0 - self.weight) / 5.0
+    }
 }
 
 impl Late {
