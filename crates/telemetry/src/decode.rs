@@ -9,7 +9,6 @@ use serde::{
 
 use crate::{
     labels::Labels,
-    room::Place,
     series::{Answer, Histogram, Sample, Series},
 };
 
@@ -140,14 +139,7 @@ pub fn decode(body: &[u8]) -> Result<Answer, DecodeError> {
         None => return Err(DecodeError::NotPrometheus { length: body.len() }),
     };
     let series = raw.into_iter().map(series).collect::<Result<_, _>>()?;
-    Ok(Answer {
-        series,
-        warnings: envelope.warnings,
-        infos: envelope.infos,
-        failed: None,
-        date: None,
-        place: Place::default(),
-    })
+    Ok(Answer { series, warnings: envelope.warnings, infos: envelope.infos, failed: None, date: None })
 }
 
 fn series(raw: Raw) -> Result<Series, DecodeError> {

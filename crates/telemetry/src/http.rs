@@ -19,7 +19,6 @@ use crate::{
     exposed,
     prices::PriceTable,
     query::{Brings, Query, Subject, queries},
-    room::{Place, Room, SMALL},
     series::Answer,
 };
 
@@ -80,9 +79,6 @@ pub enum QueryError {
     /// More than 8 MiB, or than a number takes.
     #[error("the answer is too large")]
     TooLarge,
-    /// More than 512 KiB, and as many of such answers as there is memory for are held.
-    #[error("too many large answers at once")]
-    Crowded,
     /// Not usable.
     #[error(transparent)]
     Decode(#[from] DecodeError),
@@ -99,7 +95,6 @@ impl QueryError {
             Self::Broken => "broken",
             Self::Status { .. } => "status",
             Self::TooLarge | Self::Decode(DecodeError::TooMany) => "too_large",
-            Self::Crowded => "crowded",
             Self::Decode(DecodeError::NotPrometheus { .. } | DecodeError::NoSeries) => "not_prometheus",
             Self::Decode(DecodeError::Refused { kind }) => kind,
             Self::Decode(DecodeError::Value) => "value",
@@ -111,7 +106,7 @@ impl QueryError {
         match self {
             Self::Connect | Self::Timeout | Self::Broken | Self::Decode(DecodeError::NotPrometheus { .. }) => true,
             Self::Status { status, .. } => *status >= 500,
-            Self::Address | Self::Token { .. } | Self::TooLarge | Self::Crowded | Self::Decode(_) => false,
+            Self::Address | Self::Token { .. } | Self::TooLarge | Self::Decode(_) => false,
         }
     }
 
@@ -121,7 +116,6 @@ impl QueryError {
             Self::Decode(DecodeError::Value) => Unknown::NotANumber,
             // Its own limits: `--query.timeout`, `--query.max-samples` and the like.
             Self::TooLarge
-            | Self::Crowded
             | Self::Decode(
                 DecodeError::TooMany | DecodeError::Refused { kind: "timeout" | "execution" | "canceled" },
             ) => Unknown::TooExpensive,
@@ -205,7 +199,6 @@ async fn once(
 pub struct HttpPrometheus {
     client: Client,
     token_file: Option<PathBuf>,
-    room: Room,
 }
 
 impl fmt::Debug for HttpPrometheus {
@@ -230,7 +223,7 @@ impl HttpPrometheus {
         }
         let client = builder.build().map_err(|_| QueryError::Address)?;
         let client = Client::from(client, url).map_err(|_| QueryError::Address)?;
-        Ok(Self { client, token_file, room: Room::default() })
+        Ok(Self { client, token_file })
     }
 
     async fn send(&self, promql: &str, time: f64, largest: usize) -> Result<Answer, QueryError> {
@@ -242,9 +235,9 @@ impl HttpPrometheus {
         // The crate's own decoding drops warnings: a partial answer would look whole.
         let response = query.post_raw().await.map_err(|error| failed(&error))?;
         let (status, date) = (response.status(), date(&response));
-        let (body, place) = read(response, largest, &self.room).await?;
+        let body = read(response, largest).await?;
         match decode(&body) {
-            Ok(answer) if status.is_success() => Ok(Answer { date, place, ..answer }),
+            Ok(answer) if status.is_success() => Ok(Answer { date, ..answer }),
             Err(DecodeError::Refused { kind }) => Err(DecodeError::Refused { kind }.into()),
             Err(error) if status.is_success() => Err(error.into()),
             Ok(_) | Err(_) => Err(QueryError::Status { status: status.as_u16(), length: body.len() }),
@@ -271,21 +264,18 @@ impl Prometheus for HttpPrometheus {
     }
 }
 
-async fn read(mut response: Response, largest: usize, room: &Room) -> Result<(Vec<u8>, Place), QueryError> {
+async fn read(mut response: Response, largest: usize) -> Result<Vec<u8>, QueryError> {
     if response.content_length().is_some_and(|length| length > largest as u64) {
         return Err(QueryError::TooLarge);
     }
-    let (mut body, mut place) = (Vec::new(), None);
+    let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
         if body.len() + chunk.len() > largest {
             return Err(QueryError::TooLarge);
         }
-        if body.len() + chunk.len() > SMALL && place.is_none() {
-            place = Some(room.place().await.ok_or(QueryError::Crowded)?);
-        }
         body.extend_from_slice(&chunk);
     }
-    Ok((body, place.unwrap_or_default()))
+    Ok(body)
 }
 
 fn date(response: &Response) -> Option<f64> {

@@ -26,7 +26,6 @@ pub mod prices;
 mod pushed;
 mod query;
 mod ratio;
-mod room;
 mod routes;
 mod scopes;
 pub mod selector;

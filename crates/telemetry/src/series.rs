@@ -2,7 +2,7 @@
 
 use microapp_core::counts::Unknown;
 
-use crate::{labels::Labels, room::Place};
+use crate::labels::Labels;
 
 /// One sample as Prometheus stored it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,6 +74,4 @@ pub struct Answer {
     pub failed: Option<Unknown>,
     /// Prometheus' own clock, from the `Date` header: seconds since the epoch.
     pub date: Option<f64>,
-    /// Its place among the large ones.
-    pub place: Place,
 }
