@@ -38,7 +38,7 @@ fn begin() -> Evidence {
 }
 
 fn at(step: Option<usize>, since: f64) -> Position {
-    Position { attempt: 3, step, since, paused: false, joined: 0.0 }
+    Position { attempt: 3, step, since, paused: false }
 }
 
 fn window(rng: &mut Rng, end: f64, weight: f64) -> Counts {
@@ -280,8 +280,5 @@ fn while_the_canary_warms_up_gates_of_time_wait_and_errors_count() {
     assert_ne!(said(&warm, "latency").0, Verdict::Fail);
     let on = fold_from(cold, raised, 5..12, 0, 4);
     assert_eq!(said(&on, "latency").0, Verdict::Fail, "slow for longer is slow");
-    // A pod that came later is as cold as the first one.
-    let later = fold_from(warm, Position { joined: 150.0, ..raised }, 31..35, 0, 4);
-    assert_ne!(said(&later, "latency").0, Verdict::Fail);
     assert_eq!(said(&fold_from(begin(), raised, 1..4, 4, 0), "errors").0, Verdict::Fail, "from the first request");
 }

@@ -61,7 +61,7 @@ fn before(rps: u64) -> BTreeMap<String, Before> {
 fn preflight(plan: &Strategy, rps: u64) -> Judgement {
     let gates = before(rps).into_iter().map(|(name, before)| (name, Ok(before))).collect();
     let counts = Counts::Baseline { gates, interval: 5.0, pins: BTreeMap::new() };
-    let at_zero = Position { attempt: 2, step: None, since: 0.0, paused: false, joined: 0.0 };
+    let at_zero = Position { attempt: 2, step: None, since: 0.0, paused: false };
     judge(&fold(&Evidence::begin(2, Arc::new(plan.clone()), 0.0), &at_zero, &counts), 0.0)
 }
 

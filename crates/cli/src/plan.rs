@@ -43,7 +43,7 @@ pub fn without_traffic(plan: &Strategy) -> Planned {
 
 /// What preflight would say of these counts.
 pub fn with_traffic(plan: &Strategy, counts: &Counts) -> Planned {
-    let at_zero = Position { attempt: 1, step: None, since: 0.0, paused: false, joined: 0.0 };
+    let at_zero = Position { attempt: 1, step: None, since: 0.0, paused: false };
     let evidence = fold(&Evidence::begin(1, Arc::new(plan.clone()), 0.0), &at_zero, counts);
     let judged = judge(&evidence, 0.0);
     let (outlook, refusals) = match (&judged.preflight, &judged.settled) {

@@ -83,7 +83,7 @@ pub struct Strategy {
     pub first: usize,
     /// After so long an undecided step is `on_inconclusive`'s, milliseconds.
     pub max_step_millis: i64,
-    /// So long after each raise and each new pod of the canary gates of time do not count, milliseconds.
+    /// So long after each raise gates of time do not count, milliseconds.
     #[serde(default, skip_serializing_if = "is_none")]
     pub warm_up_millis: i64,
     /// See [`OnInconclusive`].

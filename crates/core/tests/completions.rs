@@ -12,7 +12,7 @@ use microapp_core::{
 use serde_json::{Value, json};
 
 /// At 25 %, the step that began at second 100.
-const AT: Position = Position { attempt: 2, step: Some(2), since: 100.0, paused: false, joined: 0.0 };
+const AT: Position = Position { attempt: 2, step: Some(2), since: 100.0, paused: false };
 
 fn begin(gates: &Value) -> Evidence {
     let spec: MicroAppRolloutSpec = serde_json::from_value(json!({

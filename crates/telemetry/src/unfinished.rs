@@ -55,9 +55,13 @@ impl Followed {
         let sum = |base: &&str| calls(definition, &format!("{base}_count"), stable).map(last).sum::<f64>();
         let begun = definition.first_token.iter().map(sum).fold(0.0, f64::max);
         let timed: f64 = definition.generation.iter().map(sum).sum();
+        // Streams are longer than other calls, and may be few of them.
+        let of_streams = definition.generation.iter().find(|base| sum(base) > 0.0).map(|base| format!("{base}_count"));
+        let mut families = of_streams.iter().map(String::as_str).chain([family]);
+        let wait = families.find_map(|family| wait(definition, family, stable)).unwrap_or(UNTIMED);
         let ended = if timed > 0.0 { timed } else { calls(definition, family, stable).map(last).sum() };
         let open = if begun >= ENOUGH as f64 { (begun - ended).max(0.0) / begun } else { 0.0 };
-        Some(Self { wait: wait(definition, family, stable), open: (open * 1e6) as u32, timed: timed > 0.0 })
+        Some(Self { wait, open: (open * 1e6) as u32, timed: timed > 0.0 })
     }
 
     /// The names to ask for.
@@ -109,8 +113,8 @@ pub(crate) struct Times {
     pub(crate) length: i64,
 }
 
-/// Twice the bucket bound under which 99 of 100 of stable's calls lie, in milliseconds.
-fn wait(definition: &Definition, family: &str, stable: &[&Series]) -> i64 {
+/// Twice the bucket bound under which 99 of 100 of stable's calls lie, in milliseconds; `None` without buckets.
+fn wait(definition: &Definition, family: &str, stable: &[&Series]) -> Option<i64> {
     let base = family.trim_end_matches("_count");
     let mut bounds: Vec<(i64, f64)> = Vec::new();
     let mut all = 0.0;
@@ -126,7 +130,7 @@ fn wait(definition: &Definition, family: &str, stable: &[&Series]) -> i64 {
     let most = bounds.iter().map(|(bound, _)| *bound).find(|bound| under(*bound) >= 0.99 * all);
     // Above the last bound nobody knows.
     let most = most.or_else(|| Some(2 * bounds.last()?.0)).filter(|_| all > 0.0);
-    most.map_or(UNTIMED, |most| (2 * most).max(LEAST))
+    most.map(|most| (2 * most).max(LEAST))
 }
 
 #[cfg(test)]

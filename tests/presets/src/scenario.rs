@@ -205,7 +205,7 @@ pub fn outcome(
     attempt: f64,
     must: Must,
 ) -> (Vec<String>, bool) {
-    let at_zero = Position { attempt: 1, step: None, since: 0.0, paused: false, joined: 0.0 };
+    let at_zero = Position { attempt: 1, step: None, since: 0.0, paused: false };
     let evidence = fold(&Evidence::begin(1, Arc::new(plan.clone()), 0.0), &at_zero, before);
     let preflight = judge(&evidence, attempt);
     if let Preflight::Refused(refusals) = &preflight.preflight {
@@ -215,7 +215,7 @@ pub fn outcome(
         return (lines.collect(), true);
     }
     let step = Some(evidence.strategy.first);
-    let at = Position { attempt: 1, step, since: attempt, paused: false, joined: 0.0 };
+    let at = Position { attempt: 1, step, since: attempt, paused: false };
     let evidence = fold(&evidence, &at, &Counts::Windows(windows.to_vec(), watch.clone()));
     let end = windows.last().map_or(attempt, |window| window.end);
     let judged = judge(&evidence, end);

@@ -261,7 +261,6 @@ impl Cluster {
                     exited: None,
                     served: false,
                     created: Some(now),
-                    since: None,
                     unready: Some(now),
                     waiting: None,
                     detail: None,

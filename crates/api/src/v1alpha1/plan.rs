@@ -35,7 +35,7 @@ pub struct PinnedPlan {
     /// What happens then.
     #[serde(default)]
     pub on_inconclusive: OnInconclusive,
-    /// How long gates of time leave out after each raise and each new pod, in milliseconds.
+    /// How long gates of time leave out after each raise, in milliseconds.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub warm_up_millis: i64,
     /// `spec.replicas` at Begin: the smallest basis of sizes during the attempt.

@@ -28,7 +28,7 @@ pub struct Strategy {
     /// they last were. After that the revision is rejected.
     #[serde(default = "Strategy::default_ready_deadline")]
     pub ready_deadline: String,
-    /// How long the canary warms up after each raise and after each new pod: connection pools, caches and lazily loaded
+    /// How long the canary warms up after each raise: connection pools, caches and lazily loaded
     /// code are cold then. What is slow in that time does not count for gates of time (`latency`, `timeToFirstToken`,
     /// `timePerOutputToken`); errors count from the first request.
     #[serde(default = "Strategy::default_warm_up")]

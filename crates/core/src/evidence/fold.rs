@@ -192,7 +192,7 @@ impl Evidence {
             self.step.and_then(|step| self.strategy.steps.get(step)).map_or(0.0, |step| step.weight.as_fraction());
         let gap = window.gap || !window.inside_step;
         let frame = Frame { end: window.end, length: window.length, gap, baking, weight };
-        let warm = at.since.max(at.joined) + self.strategy.warm_up_millis as f64 / 1000.0;
+        let warm = at.since + self.strategy.warm_up_millis as f64 / 1000.0;
         // A scrape in the window counts since the one before.
         let cold = self.strategy.warm_up_millis > 0 && self.step.is_some() && window.end - 2.0 * window.length < warm;
         for (plan, gate) in self.strategy.gates.iter().zip(&mut self.gates) {

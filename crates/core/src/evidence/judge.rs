@@ -387,7 +387,9 @@ impl<'a> Context<'a> {
             (view.verdict, view.unknown) = (Verdict::Unknown, Some(Unknown::TokensMissing));
         }
         let undecided = view.verdict == Verdict::Pass || view.unknown == Some(Unknown::Undecided);
-        if undecided && self.evidence.watch.streams.get(&gate.name).is_some_and(|streams| streams.open) {
+        // In the bake stable's users do not tell how many leave.
+        if undecided && !self.baking && self.evidence.watch.streams.get(&gate.name).is_some_and(|streams| streams.open)
+        {
             (view.verdict, view.unknown) = (Verdict::Unknown, Some(Unknown::StreamsUnfinished));
         }
         view

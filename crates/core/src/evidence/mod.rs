@@ -26,7 +26,7 @@ use crate::{
     counts::{Unfit, Watch},
     outlook::Settled,
     strategy::Strategy,
-    world::{Arm, World},
+    world::World,
 };
 
 /// Where the attempt stands while windows come in: the register's attempt, step and time.
@@ -40,15 +40,13 @@ pub struct Position {
     pub since: f64,
     /// A pause is in force, by command or by hand.
     pub paused: bool,
-    /// Seconds since the epoch at which the newest ready pod of the canary became ready; 0 where that is not known.
-    pub joined: f64,
 }
 
 impl Position {
     /// Where the register says that the attempt stands.
     pub fn of(world: &World) -> Self {
         let Some(route) = world.route() else {
-            return Self { attempt: 0, step: None, since: 0.0, paused: false, joined: 0.0 };
+            return Self { attempt: 0, step: None, since: 0.0, paused: false };
         };
         let register = &route.register;
         let wanted = register.step.and_then(|step| Some(world.plan()?.steps.get(step)?.weight));
@@ -58,14 +56,8 @@ impl Position {
             step: register.step,
             since: register.since.map_or(0.0, seconds),
             paused: register.tokens.paused() || lowered,
-            joined: register.canary.as_ref().map_or(0.0, |canary| joined(world.arm(canary))),
         }
     }
-}
-
-/// When the newest ready pod became ready.
-fn joined(arm: &Arm) -> f64 {
-    arm.pods.iter().filter_map(|pod| pod.since).max().map_or(0.0, seconds)
 }
 
 /// Seconds since the epoch.

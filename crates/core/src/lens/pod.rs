@@ -79,7 +79,6 @@ pub(super) fn read(pod: &Value, made: Option<&Made>) -> Pod {
         exited: signalled.and_then(|(signal, status)| exited(signal, status)),
         served,
         created,
-        since: turned.filter(|_| ready),
         unready: turned.or(created).filter(|_| !ready),
         waiting: held
             .and_then(|status| text(status, "/state/waiting/reason"))

@@ -126,7 +126,6 @@ fn pod(revision: &Revision, index: i32) -> Pod {
         exited: None,
         served: true,
         created: Some(Timestamp::UNIX_EPOCH),
-        since: None,
         unready: None,
         waiting: None,
         detail: None,

@@ -116,9 +116,6 @@ pub struct Pod {
     /// When it was made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<Timestamp>,
-    /// Since when it has been ready.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub since: Option<Timestamp>,
     /// Since when it has not been ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unready: Option<Timestamp>,

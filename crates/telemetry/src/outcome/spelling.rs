@@ -40,10 +40,15 @@ pub(super) fn word(text: &str) -> Option<u16> {
     // An exception with its message, and what wraps another one, whose cause stands last.
     let first = text.split([':', ',', ';', '(', '{']).next().unwrap_or(text);
     let first = if text.contains("::") && !text.contains(": ") { text } else { first };
-    let pieces = [text, first, text.rsplit(": ").next().unwrap_or(text)];
-    let names = pieces.iter().flat_map(|piece| [letters(piece), letters(class(piece))]);
+    // What stands behind the class of an exception is its message, and may name anything: `KeyError: 'tokens'`.
+    let named = letters(class(first));
+    let last = if stem(&named) == named { text.rsplit(": ").next().unwrap_or(text) } else { first };
+    let names = [text, first, last].into_iter().flat_map(|piece| [letters(piece), letters(class(piece))]);
     let known = |name: &str| find(GRPC, name).or_else(|| find(WORDS, name));
     let known = |name: &str| known(name).or_else(|| known(stem(name)));
+    if let Some(status) = find(LIMITS, text) {
+        return Some(status);
+    }
     names.into_iter().find_map(|name| known(&name).or_else(|| known(own(&name)))).or_else(|| {
         let all = letters(text);
         let begins = |(phrase, _): &&(&str, u16)| text.contains(' ') && all.starts_with(phrase);
@@ -165,9 +170,6 @@ pub(super) const WORDS: &[(&str, u16)] = &[
     // TooManyRequestsException (AWS); HTTPTooManyRequests (aiohttp).
     ("toomanyrequests", 429),
     ("httptoomanyrequests", 429),
-    // The kinds of OpenAI's limits stand in its body as the error's `type`, beside the code rate_limit_exceeded.
-    ("tokens", 429),
-    ("requests", 429),
     // What throttling is called at AWS: botocore's own list (botocore/retries/standard.py). Amazon Bedrock's
     // ModelNotReadyException has the status 429.
     ("throttling", 429),
@@ -262,6 +264,10 @@ const PROVIDERS: &[&str] = &[
     "provider",
     "upstream",
 ];
+
+/// The kinds of OpenAI's limits, which stand in its body as the error's `type`, beside the code rate_limit_exceeded. As they
+/// are alone: words as common as these are parts of many others.
+const LIMITS: &[(&str, u16)] = &[("tokens", 429), ("requests", 429)];
 
 /// What sentences begin with, behind which the model or the limit stands: OpenAI's and Azure's.
 pub(super) const BEGINNINGS: &[(&str, u16)] = &[("ratelimitreachedfor", 429)];

@@ -77,7 +77,7 @@ fn verdicts(canary: Flow, stable: Flow, until: f64) -> Vec<String> {
     subject.canary_pods = vec![PodRef { name: CANARY.to_owned(), started: START as f64 - 30.0 }];
     subject.interval = None;
     let mut evidence = Evidence::begin(1, Arc::new(plan), START as f64);
-    let at = |step| Position { attempt: 1, step, since: START as f64, paused: false, joined: 0.0 };
+    let at = |step| Position { attempt: 1, step, since: START as f64, paused: false };
     evidence = fold(&evidence, &at(None), &store.ask(&subject, &Ask::Baseline, &Watch::default(), 0.0));
     let step = evidence.strategy.first;
     subject.interval = Some(5.0);
