@@ -282,3 +282,31 @@ fn while_the_canary_warms_up_gates_of_time_wait_and_errors_count() {
     assert_eq!(said(&on, "latency").0, Verdict::Fail, "slow for longer is slow");
     assert_eq!(said(&fold_from(begin(), raised, 1..4, 4, 0), "errors").0, Verdict::Fail, "from the first request");
 }
+
+/// The model goes away while all users are on the canary; the gateway follows the step back seconds later, and one of its
+/// replicas, or a probe, asks stable before that. What both failed is no word against the canary.
+#[test]
+fn back_from_the_bake_the_canary_is_judged_from_when_stable_has_its_share_again() {
+    let errors = |evidence: Evidence, at: Position, end: u32, canary: (u64, u64), stable: (u64, u64)| {
+        let side = |(bad, n)| Some(Side::count(bad, n));
+        let sides = Sides { canary: side(canary), stable: side(stable), ..Sides::default() };
+        let gates = BTreeMap::from([("errors".to_owned(), Ok(sides))]);
+        let end = f64::from(end) * 5.0;
+        let window = Window { end, length: 5.0, gates, gap: false, inside_step: true };
+        let watch = Watch { canary_seen: true, newest: Some(end), ..Watch::default() };
+        fold(&evidence, &at, &Counts::Windows(vec![window], watch))
+    };
+    let said = |evidence: &Evidence| judge(evidence, evidence.last.unwrap()).gates.remove(0);
+    let last = strategy().last();
+    let mut evidence = errors(begin(), at(Some(last - 1), 0.0), 1, (0, 100), (1, 400));
+    evidence = errors(evidence, at(Some(last), 5.0), 2, (500, 500), (0, 0));
+    assert!(said(&evidence).over, "it is bad, and nobody knows whose fault it is");
+    let back = at(Some(last - 1), 10.0);
+    evidence = errors(evidence, back, 3, (500, 500), (0, 1));
+    evidence = errors(evidence, back, 4, (500, 500), (0, 0));
+    evidence = errors(evidence, back, 5, (100, 100), (400, 400));
+    for end in 6..40 {
+        evidence = errors(evidence, back, end, (0, 100), (2, 400));
+    }
+    assert_eq!(said(&evidence).verdict, Verdict::Pass, "{:?}", said(&evidence));
+}
